@@ -1,0 +1,1 @@
+"""Where facts come from: the Source protocol and its implementations."""

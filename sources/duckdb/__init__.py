@@ -1,0 +1,1 @@
+"""Files, folders and embedded databases, read through DuckDB in a jailed worker."""

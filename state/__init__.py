@@ -1,0 +1,1 @@
+"""What is remembered: sessions as folds of events, and the result cache."""
