@@ -1,0 +1,107 @@
+"""Every anticipated fault as the text a model reads: a stable code, what happened, and what to do next.
+
+This is the only place where errors are translated; anything not listed here is a defect and is logged, not shown.
+"""
+
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from sources import errors as source_errors
+from state import errors as state_errors
+from tools import errors as tool_errors
+from tools.names import did_you_mean
+from tools.names import nearest
+
+_TEXT_CHARS = 2_000
+
+
+def fault_text(fault: Exception) -> str | None:
+    """The text for a fault that callers can act on; None for a defect."""
+    for kind, write in _WRITERS:
+        if isinstance(fault, kind):
+            return write(fault)[:_TEXT_CHARS]
+    return None
+
+
+def argument_fault_text(fault: ValidationError, allowed: tuple[str, ...]) -> str:
+    """The text for arguments that do not fit the tool's schema."""
+    found = [
+        _argument(error["type"], ".".join(map(str, error["loc"])), error["msg"], allowed) for error in fault.errors()
+    ]
+    return f"invalid_argument: {'; '.join(found)}. Arguments are: {', '.join(allowed)}."[:_TEXT_CHARS]
+
+
+def _argument(kind: str, name: str, message: str, allowed: tuple[str, ...]) -> str:
+    if kind == "extra_forbidden":
+        return (
+            f'there is no argument "{name[:100]}".{did_you_mean(nearest(name[:100], allowed, most=1))}'.rstrip("?")
+            + "?"
+        )
+    if kind == "missing":
+        return f"{name} is required"
+    return f"{name}: {message[0].lower()}{message[1:]}"
+
+
+def _unknown_schema(fault: source_errors.UnknownSchema) -> str:
+    near = did_you_mean(fault.suggestions)
+    return f'unknown_schema: there is no schema "{fault.schema[:200]}".{near} Call list_schemas to see all.'
+
+
+def _unknown_attribute(fault: source_errors.UnknownAttribute) -> str:
+    near = did_you_mean(fault.suggestions)
+    return (
+        f'unknown_attribute: schema "{fault.schema[:200]}" has no attribute "{fault.attribute[:200]}".{near} '
+        "Call describe_schema to see its attributes."
+    )
+
+
+def _unknown_source(fault: tool_errors.UnknownSource) -> str:
+    known = ", ".join(f'"{name}"' for name in fault.known)
+    return f'unknown_source: there is no source "{fault.source[:200]}". Sources are: {known}. Omit source to use the default.'
+
+
+def _query_rejected(fault: source_errors.QueryRejected) -> str:
+    return f"query_rejected: {fault} {fault.remedy}".rstrip()
+
+
+def _query_timeout(fault: source_errors.QueryTimeout) -> str:
+    return f"query_timeout: {fault}. Filter or aggregate more, or pass a larger timeout_s if the operator's limit allows it."
+
+
+def _quota_spent(fault: source_errors.QuotaSpent) -> str:
+    return f"quota_spent: {fault}; retry_after_s={fault.retry_after_s:g}."
+
+
+def _unreachable(fault: source_errors.SourceUnreachable) -> str:
+    return f"source_unreachable: {fault} Try again; list_schemas shows the status of every source."
+
+
+def _conflict(fault: state_errors.Conflict) -> str:
+    moved = ", ".join(fault.fields) or "the session"
+    return (
+        f"conflict: {moved} changed since the etag you passed as expect; the current etag is {fault.etag}. "
+        "Call recall, decide again, and pass the current etag or none."
+    )
+
+
+def _coded(code: str) -> Callable[[Exception], str]:
+    return lambda fault: f"{code}: {fault}"
+
+
+_WRITERS: tuple[tuple[type[Exception], Callable[..., str]], ...] = (
+    (source_errors.UnknownSchema, _unknown_schema),
+    (source_errors.UnknownAttribute, _unknown_attribute),
+    (source_errors.QueryRejected, _query_rejected),
+    (source_errors.QueryTimeout, _query_timeout),
+    (source_errors.TooLarge, _coded("too_large")),
+    (source_errors.QuotaSpent, _quota_spent),
+    (source_errors.SourceUnreachable, _unreachable),
+    (source_errors.AccessDenied, _coded("access_denied")),
+    (state_errors.UnknownSession, _coded("unknown_session")),
+    (state_errors.Conflict, _conflict),
+    (state_errors.OverLimit, _coded("too_large")),
+    (state_errors.StateError, _coded("invalid_argument")),
+    (tool_errors.UnknownSource, _unknown_source),
+    (tool_errors.InvalidArgument, _coded("invalid_argument")),
+)

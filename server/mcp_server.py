@@ -1,0 +1,90 @@
+"""The MCP server object: our tools, resources, prompts and completions on the SDK."""
+
+import asyncio
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.server.mcpserver.resources.templates import ResourceSecurity
+from mcp.server.subscriptions import InMemorySubscriptionBus
+from mcp.shared.subscriptions import ResourceUpdated
+from state.errors import StateError
+
+from server import __version__
+from server.completions import add_completions
+from server.faults import fault_text
+from server.instructions import INSTRUCTIONS
+from server.parts import Parts
+from server.prompts import add_prompts
+from server.registration import principal
+from server.registration import registered
+from server.settings import Settings
+from sources.errors import SourceError
+from tools.call import Call
+from tools.errors import ToolError
+from tools.ports import session_uri
+
+_ANY_NAME = ResourceSecurity(exempt_params={"source", "schema"})
+"""Schema names are looked up in a catalogue, never used as paths, and may hold anything a file name may."""
+
+
+def build_server(parts: Parts, settings: Settings) -> MCPServer:
+    """Build the one server object that every transport serves."""
+    bus = InMemorySubscriptionBus()
+    sending: set[asyncio.Task[None]] = set()
+
+    def changed(uri: str) -> None:
+        task = asyncio.get_running_loop().create_task(_publish(bus, uri))
+        sending.add(task)
+        task.add_done_callback(sending.discard)
+
+    parts.watch(changed)
+    server = MCPServer(
+        "uds",
+        title="Universal Data Synthesizer",
+        description="Discover data you have never seen, and remember what you learned.",
+        instructions=INSTRUCTIONS,
+        version=__version__,
+        tools=[registered(tool, lambda handle: changed(session_uri(handle))) for tool in parts.tools],
+        subscriptions=bus,
+        log_level=settings.log_level,
+    )
+    _add_resources(server, parts)
+    add_prompts(server)
+    add_completions(server, parts.ports)
+    return server
+
+
+async def _publish(bus: InMemorySubscriptionBus, uri: str) -> None:
+    await bus.publish(ResourceUpdated(uri=uri))
+
+
+def _add_resources(server: MCPServer, parts: Parts) -> None:
+    @server.resource(
+        "uds://sessions/{session}",
+        name="session",
+        title="A session",
+        description="The whole of a session: goals, context, preferences, findings, explored schemas.",
+        mime_type="application/json",
+    )
+    async def session(session: str, ctx: Context[Any, Any]) -> str:  # pyright: ignore[reportUnusedFunction]
+        _ = ctx
+        try:
+            return await parts.resources.session(Call(principal=principal()), session)
+        except StateError as fault:
+            raise ResourceNotFoundError(fault_text(fault) or "") from fault
+
+    @server.resource(
+        "uds://schemas/{source}/{schema}",
+        name="schema",
+        title="A schema",
+        description="What is known of a schema, with the age of what was measured.",
+        mime_type="application/json",
+        security=_ANY_NAME,
+    )
+    async def schema(source: str, schema: str) -> str:  # pyright: ignore[reportUnusedFunction]
+        try:
+            return await parts.resources.schema(source, schema)
+        except (SourceError, ToolError) as fault:
+            raise ResourceNotFoundError(fault_text(fault) or "") from fault

@@ -1,0 +1,87 @@
+"""Where everything is built, in one place and one order, and taken down again: no globals, no hooks."""
+
+import time
+from collections.abc import AsyncIterator
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from dataclasses import field
+
+from sources.duckdb.source import DuckDBSource
+from state.cache import ResultCache
+from state.memory import MemoryJournal
+from state.sessions import Sessions
+
+from server.settings import Settings
+from sources.protocol import Source
+from tools.ports import Notes
+from tools.ports import Ports
+from tools.resources import Resources
+from tools.toolbox import Tool
+from tools.toolbox import toolbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The built server, before any protocol is put on it."""
+
+    sources: tuple[Source, ...]
+    embedded: DuckDBSource
+    """The one source that runs on this machine, for `doctor` and the limits it reports."""
+    cache: ResultCache
+    sessions: Sessions
+    ports: Ports
+    tools: tuple[Tool, ...]
+    resources: Resources
+    _watchers: list[Callable[[str], None]] = field(repr=False)
+
+    def watch(self, changed: Callable[[str], None]) -> None:
+        """Be told the URI of every resource that changes."""
+        self._watchers.append(changed)
+
+
+def prestart(settings: Settings) -> DuckDBSource:
+    """Spawn the engine's first worker now, so that it starts while the protocol SDK is still being imported."""
+    source = DuckDBSource(
+        paths=settings.paths, workers=settings.workers, memory_limit_bytes=settings.memory_limit_bytes
+    )
+    source.prestart()
+    return source
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None) -> AsyncIterator[Parts]:
+    """Build all parts and take them down at the end, also when the body fails or is cancelled."""
+    async with AsyncExitStack() as stack:
+        embedded = prestarted or prestart(settings)
+        stack.push_async_callback(embedded.aclose)
+        cache = ResultCache(clock=time.monotonic, ttl_s=settings.cache_ttl_s or 1.0, max_bytes=settings.cache_max_bytes)
+        stack.push_async_callback(cache.aclose)
+        sessions = Sessions(MemoryJournal(clock=time.time), clock=time.time, ttl_s=settings.session_ttl_s)
+        watchers: list[Callable[[str], None]] = []
+
+        def changed(uri: str) -> None:
+            for watcher in watchers:
+                watcher(uri)
+
+        notes = Notes(sessions, changed)
+        stack.push_async_callback(notes.settled)
+        ports = Ports(
+            sources=(embedded,),
+            cache=cache,
+            sessions=sessions,
+            notes=notes,
+            changed=changed,
+            caching=settings.cache_ttl_s > 0,
+        )
+        yield Parts(
+            sources=ports.sources,
+            embedded=embedded,
+            cache=cache,
+            sessions=sessions,
+            ports=ports,
+            tools=toolbox(ports, query_timeout_most_s=settings.query_timeout_s),
+            resources=Resources(ports),
+            _watchers=watchers,
+        )

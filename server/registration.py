@@ -1,0 +1,146 @@
+"""How a tool method becomes an MCP tool: arguments checked, the caller named, faults translated, answers sent whole."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool as SdkTool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
+from mcp_types import CallToolResult
+from mcp_types import TextContent
+from mcp_types import ToolAnnotations
+from pydantic import PrivateAttr
+from pydantic import ValidationError
+
+from server.faults import argument_fault_text
+from server.faults import fault_text
+from server.schemas import Arguments
+from server.schemas import arguments_of
+from server.schemas import output_schema_of
+from tools.call import Call
+from tools.toolbox import Tool
+
+_log = logging.getLogger(__name__)
+
+LOCAL_PRINCIPAL = "local"
+"""Everyone who reaches a server without authentication: the user of this machine."""
+
+_CALL_KEYS = ("claudecode/toolUseId", "callId")
+"""`_meta` keys under which hosts name one call, the same one when they send it again.
+
+Source: the `_meta` that Claude Code and Codex were seen to send with tools/call.
+"""
+
+Changed = Callable[[str], None]
+
+
+class RegisteredTool(SdkTool):
+    """A tool of ours inside the SDK, which would drop unknown arguments and put its own words before our errors."""
+
+    _ours: Tool = PrivateAttr()
+    _arguments: Arguments = PrivateAttr()
+    _allowed: tuple[str, ...] = PrivateAttr()
+    _changed: Callable[[str], None] = PrivateAttr()
+
+    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: FBT001, FBT002 - the SDK's signature
+        """Answer one call; every anticipated fault is an answer too."""
+        _ = convert_result
+        progress = _ProgressRelay(context)
+        try:
+            checked = self._arguments.validate_python(arguments)
+            rendered = await self._ours.method(_call(context, progress), **checked)
+        except ValidationError as fault:
+            return _failed(argument_fault_text(fault, self._allowed))
+        except Exception as fault:
+            text = fault_text(fault)
+            if text is None:
+                _log.exception("%s failed on a defect", self.name)
+                return _failed("internal_error: the server failed on a defect of its own, which it has logged.")
+            return _failed(text)
+        finally:
+            await progress.close()
+        if self._ours.changes_session:
+            self._changed(rendered.structured["session"])
+        return CallToolResult(
+            content=[TextContent(type="text", text=rendered.text)], structured_content=rendered.structured
+        )
+
+
+def registered(tool: Tool, changed: Callable[[str], None]) -> RegisteredTool:
+    """Wrap a tool for the SDK; `changed` is told the handle of a session that a call changed."""
+    adapter, parameters = arguments_of(tool.method)
+    made = RegisteredTool(
+        fn=tool.method,
+        name=tool.name,
+        title=tool.title,
+        description=_description(tool),
+        parameters=parameters,
+        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=output_schema_of(tool.answer)),
+        is_async=True,
+        context_kwarg=None,
+        annotations=ToolAnnotations(
+            read_only_hint=tool.reads_only,
+            destructive_hint=tool.destroys,
+            idempotent_hint=tool.idempotent,
+            open_world_hint=False,
+        ),
+    )
+    made._ours = tool  # noqa: SLF001 - private attributes of a pydantic model are set after it is made
+    made._arguments = adapter  # noqa: SLF001
+    made._allowed = tuple(parameters["properties"])  # noqa: SLF001
+    made._changed = changed  # noqa: SLF001
+    return made
+
+
+def principal() -> str:
+    """Who calls, as the transport authenticated them."""
+    token = get_access_token()
+    return LOCAL_PRINCIPAL if token is None else f"{token.client_id}/{token.subject or ''}"
+
+
+def _call(context: Context[Any, Any], progress: "_ProgressRelay") -> Call:
+    return Call(principal=principal(), progress=progress, idempotency_key=_call_key(context))
+
+
+def _call_key(context: Context[Any, Any]) -> str | None:
+    meta = context.request_context.meta or {}
+    for name in _CALL_KEYS:
+        value = meta.get(name)
+        if isinstance(value, str) and 0 < len(value) <= 200:  # noqa: PLR2004 - as the argument of the same name
+            return value
+    return None
+
+
+def _description(tool: Tool) -> str:
+    return " ".join((tool.method.__doc__ or "").split())
+
+
+def _failed(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+class _ProgressRelay:
+    """Sends progress from synchronous reports, in order, never backwards, and never after the answer."""
+
+    __slots__ = ("_context", "_reached", "_sending")
+
+    def __init__(self, context: Context[Any, Any]) -> None:
+        self._context: Context[Any, Any] | None = context
+        self._reached = 0.0
+        self._sending: asyncio.Task[None] | None = None
+
+    def __call__(self, share: float, message: str) -> None:
+        if self._context is None or share <= self._reached or (self._sending and not self._sending.done()):
+            return
+        self._reached = share
+        report = self._context.report_progress(share, 1.0, message)
+        self._sending = asyncio.get_running_loop().create_task(report)
+
+    async def close(self) -> None:
+        self._context = None
+        if self._sending is not None:
+            await asyncio.wait([self._sending], timeout=1.0)

@@ -1,0 +1,131 @@
+"""What every answer is made of, and how it becomes the two forms a client gets: an object and compact JSON text."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from typing import Literal
+
+from pydantic import BaseModel
+from pydantic import ConfigDict
+from state.cache import Hit
+
+from sources import protocol
+from tools.times import rfc3339
+
+_QUERY_CHARS = 400
+"""Query texts are cut here in answers; the resource of the schema has them in full."""
+
+
+class Answer(BaseModel):
+    """Fields that are None are left out of what is sent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+
+class Provenance(Answer):
+    """How an answer came about."""
+
+    source: str
+    queries: list[str]
+    rows_inspected: int
+    method: Literal["exact", "sample", "metadata"]
+    error_bound: float | None = None
+    window: str | None = None
+    as_of: str
+    cached: bool = False
+    age_s: float = 0.0
+    tier: Literal["memory", "shared"] | None = None
+    truncated: bool = False
+    took_ms: float
+
+
+class Discovery(Answer):
+    """What every discovery answer has."""
+
+    hints: list[str] = []
+    provenance: Provenance
+
+
+class Remembered(Answer):
+    """What every state answer has."""
+
+    session: str
+    version: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An answer as it is sent: the same facts as an object and as compact JSON text."""
+
+    structured: dict[str, Any]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A discovery answer as the cache keeps it: everything but its age is already rendered."""
+
+    body: dict[str, Any]
+    body_text: str
+    provenance: dict[str, Any]
+    full_queries: tuple[str, ...]
+    """The query texts without the cut that answers make."""
+    schemas: tuple[str, ...]
+    """The schemas that were read."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory held, roughly: the text and about twice as much for the object it was rendered from."""
+        return 3 * len(self.body_text) + 1_000
+
+    def rendered(self, hit: Hit[Any], *, queries: tuple[str, ...] | None = None) -> Rendered:
+        """Add how old the answer is; `queries` replaces the shortened query texts."""
+        provenance = self.provenance
+        if hit.cached:
+            provenance = {**provenance, "cached": True, "age_s": round(hit.age_s, 3), "tier": hit.tier}
+        if queries is not None:
+            provenance = {**provenance, "queries": list(queries)}
+        text = f'{self.body_text[:-1]},"provenance":{_compact(provenance)}}}'
+        return Rendered({**self.body, "provenance": provenance}, text)
+
+
+def prepared(answer: Discovery, source: protocol.Provenance, schemas: tuple[str, ...]) -> Prepared:
+    """Render all of a discovery answer but its age."""
+    whole = answer.model_dump(mode="json", exclude_none=True)
+    provenance = whole.pop("provenance")
+    return Prepared(whole, _compact(whole), provenance, source.queries, schemas)
+
+
+def render(answer: Answer) -> Rendered:
+    """Render an answer that is never cached."""
+    structured = answer.model_dump(mode="json", exclude_none=True)
+    return Rendered(structured, _compact(structured))
+
+
+def provenance(source: protocol.Provenance, *, truncated: bool = False) -> Provenance:
+    """Write a source's provenance in the words and bounds of an answer."""
+    return Provenance(
+        source=source.source,
+        queries=[_shortened(query) for query in source.queries],
+        rows_inspected=source.rows_inspected,
+        method=source.method,
+        error_bound=None if source.error_bound is None else round(source.error_bound, 6),
+        window=source.window,
+        as_of=rfc3339(source.as_of_at),
+        truncated=source.truncated or truncated,
+        took_ms=round(source.took_ms, 1),
+    )
+
+
+def interval(found: protocol.Interval | None) -> tuple[float, float] | None:
+    """Write a 95 % interval as its two ends; None when the number is exact."""
+    return None if found is None else (round(found.low, 6), round(found.high, 6))
+
+
+def _shortened(query: str) -> str:
+    return query if len(query) <= _QUERY_CHARS else f"{query[:_QUERY_CHARS]}… (+{len(query) - _QUERY_CHARS} characters)"
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,91 @@
+"""Tool `cache`: how well results are reused, and dropping them on request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from typing import Literal
+
+from pydantic import Field
+
+from tools.answer import Answer
+from tools.answer import Rendered
+from tools.answer import render
+from tools.arguments import Name
+from tools.arguments import SourceName
+from tools.call import Call
+from tools.errors import InvalidArgument
+from tools.ports import Ports
+from tools.ports import schema_tag
+from tools.ports import source_tag
+
+
+class Tier(Answer):
+    """Counters since the server started; `hit_share` is left out before the first call."""
+
+    entries: int
+    bytes: int
+    hits: int
+    misses: int
+    stale_hits: int
+    loads: int
+    evictions: int
+    hit_share: float | None = None
+
+
+class CacheShown(Answer):
+    """`affected` counts the results that were dropped."""
+
+    memory: Tier
+    affected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Looks at and empties the result cache; sessions are never touched."""
+
+    ports: Ports
+
+    async def cache(
+        self,
+        call: Call,
+        action: Literal["status", "invalidate"],
+        source: SourceName = None,
+        schema: Annotated[Name | None, Field(description="only results of this schema")] = None,
+        pattern: Annotated[
+            Annotated[str, Field(max_length=200)] | None,
+            Field(description='glob over "source/schema", e.g. "*/flights"'),
+        ] = None,
+    ) -> Rendered:
+        """Show how the result cache does, or drop results so that the next call measures anew."""
+        _ = call
+        if action == "status":
+            if source or schema or pattern:
+                raise InvalidArgument('source, schema and pattern go with action="invalidate"')
+            return render(CacheShown(memory=self._memory()))
+        affected = await self._invalidate(source, schema, pattern)
+        return render(CacheShown(memory=self._memory(), affected=affected))
+
+    async def _invalidate(self, source: str | None, schema: str | None, pattern: str | None) -> int:
+        if pattern is not None:
+            if source or schema:
+                raise InvalidArgument("pass pattern alone, or source and schema")
+            return self.ports.cache.invalidate(pattern=schema_tag("*", "*").replace("*/*", pattern))
+        if schema is not None:
+            found = await self.ports.source_of(schema, source)
+            await found.attributes(schema)
+            return self.ports.cache.invalidate(tags=[schema_tag(found.name, schema)])
+        if source is not None:
+            return self.ports.cache.invalidate(tags=[source_tag(self.ports.source(source).name)])
+        return self.ports.cache.invalidate()
+
+    def _memory(self) -> Tier:
+        seen = self.ports.cache.statistics()
+        return Tier(
+            entries=seen.entries,
+            bytes=seen.bytes,
+            hits=seen.hits,
+            misses=seen.misses,
+            stale_hits=seen.stale_hits,
+            loads=seen.loads,
+            evictions=seen.evictions,
+            hit_share=None if seen.hit_share is None else round(seen.hit_share, 4),
+        )

@@ -1,0 +1,172 @@
+"""Tool `describe_schema`: what the attributes of a schema hold, measured."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from typing import Any
+from typing import Literal
+
+from pydantic import Field
+from state.cache import Loaded
+
+from sources import protocol
+from tools import limits
+from tools.answer import Answer
+from tools.answer import Discovery
+from tools.answer import Prepared
+from tools.answer import Rendered
+from tools.answer import interval
+from tools.answer import prepared
+from tools.answer import provenance
+from tools.arguments import Cursor
+from tools.arguments import Names
+from tools.arguments import SchemaName
+from tools.arguments import SessionHandle
+from tools.arguments import SourceName
+from tools.call import Call
+from tools.cursor import make_cursor
+from tools.cursor import read_cursor
+from tools.errors import InvalidArgument
+from tools.ports import Ports
+from tools.ports import schema_tag
+from tools.ports import source_tag
+
+Detail = Literal["brief", "full"]
+
+
+class DescribedAttribute(Answer):
+    """What was measured about an attribute."""
+
+    name: str
+    type: str
+    null_share: float
+    null_interval: tuple[float, float] | None = None
+    distinct: int
+    distinct_is_exact: bool
+    distinct_error: float | None = None
+    examples: list[Any]
+    min: Any = None
+    max: Any = None
+    semantic_type: str | None = None
+    unit: str | None = None
+    flags: list[str]
+
+
+class SchemaDescribed(Discovery):
+    """Attributes in the order of the schema."""
+
+    schema_name: str = Field(alias="schema")
+    source: str
+    rows: int
+    time_attribute: str | None = None
+    attributes_total: int
+    attributes: list[DescribedAttribute]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeSchema:
+    """Measures are pushed down to the source and kept until its fingerprint changes."""
+
+    ports: Ports
+
+    async def describe_schema(
+        self,
+        call: Call,
+        schema: SchemaName,
+        attributes: Annotated[Names | None, Field(description="only these; default all, in pages")] = None,
+        detail: Annotated[Detail, Field(description="full reads every row and adds min and max")] = "brief",
+        cursor: Cursor = None,
+        source: SourceName = None,
+        session: SessionHandle = None,
+    ) -> Rendered:
+        """Describe a schema: type, nulls, distinct counts, examples and flags of its attributes, measured.
+
+        Large schemas are answered from a sample with its error bound; detail="full" is exact.
+        """
+        await self.ports.session(call, session)
+        found = await self.ports.source_of(schema, source)
+        named = None if attributes is None else tuple(dict.fromkeys(attributes))
+        key = ("describe", schema, named, detail, cursor)
+
+        async def load() -> Loaded[Prepared]:
+            answer = await self._describe(call, found, schema, named, detail, cursor)
+            tags = (source_tag(found.name), schema_tag(found.name, schema))
+            return Loaded(value=answer, size_bytes=answer.size_bytes, tags=tags)
+
+        hit = await self.ports.measured(found, schema, key, load)
+        seen = tuple(attribute["name"] for attribute in hit.value.body["attributes"])
+        self.ports.notes.explored(call, session, source=found.name, schema=schema, attributes=seen)
+        return hit.value.rendered(hit)
+
+    async def _describe(
+        self,
+        call: Call,
+        source: protocol.Source,
+        schema: str,
+        named: tuple[str, ...] | None,
+        detail: Detail,
+        cursor: str | None,
+    ) -> Prepared:
+        known = tuple(attribute.name for attribute in await source.attributes(schema))
+        wanted = known if named is None else named
+        if not wanted:
+            raise InvalidArgument("attributes is empty: name at least one attribute, or omit it to describe all")
+        question = ("describe", source.name, schema, named, detail)
+        fingerprint = repr(known)
+        place = read_cursor(cursor, question=question, fingerprint=fingerprint)
+        page = wanted[place.offset : place.offset + _page_attributes(detail)]
+        if not page:
+            raise InvalidArgument("cursor is past the last attribute: omit it to start again")
+        found = await source.describe(
+            schema, page, exact=detail == "full", within_s=limits.DESCRIBE_WITHIN_S, progress=call.progress
+        )
+        end = place.offset + len(page)
+        more = make_cursor(end, question=question, fingerprint=fingerprint) if end < len(wanted) else None
+        answer = _answer(source, found, detail, len(wanted), more, moved=place.moved)
+        return prepared(answer, found.provenance, (schema,))
+
+
+def _page_attributes(detail: Detail) -> int:
+    return limits.ATTRIBUTES_FULL if detail == "full" else limits.ATTRIBUTES_BRIEF
+
+
+def _answer(
+    source: protocol.Source, found: protocol.Description, detail: Detail, total: int, more: str | None, *, moved: bool
+) -> SchemaDescribed:
+    hints = list(found.hints)
+    if moved:
+        hints.append("The attributes of this schema changed since the cursor was made; start again without it.")
+    if more is not None:
+        hints.append(
+            f"{len(found.attributes)} of {total} attributes shown: pass next_cursor for more, or name attributes."
+        )
+    return SchemaDescribed(
+        schema_name=found.schema,
+        source=source.name,
+        rows=found.rows,
+        time_attribute=found.time_attribute,
+        attributes_total=total,
+        attributes=[_attribute(attribute, detail) for attribute in found.attributes],
+        next_cursor=more,
+        hints=hints,
+        provenance=provenance(found.provenance, truncated=more is not None),
+    )
+
+
+def _attribute(found: protocol.AttributeDescription, detail: Detail) -> DescribedAttribute:
+    full = detail == "full"
+    return DescribedAttribute(
+        name=found.name,
+        type=found.type,
+        null_share=round(found.null_share, 6),
+        null_interval=interval(found.null_interval),
+        distinct=found.distinct,
+        distinct_is_exact=found.distinct_is_exact,
+        distinct_error=found.distinct_error,
+        examples=list(found.examples if full else found.examples[:3]),
+        min=found.min if full else None,
+        max=found.max if full else None,
+        semantic_type=found.semantic_type,
+        unit=found.unit,
+        flags=list(found.flags),
+    )

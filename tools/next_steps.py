@@ -1,0 +1,92 @@
+"""What to call next, computed from what a session's goal names and what it has not looked at yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from state.session import Session
+
+from sources.protocol import Schema
+from sources.protocol import Source
+from tools.answer import Answer
+from tools.ports import Ports
+from tools.relevance import rank
+
+
+class NextStep(Answer):
+    """A call that can be made as it stands."""
+
+    tool: str
+    arguments: dict[str, Any]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    schema: Schema
+    score: float
+
+
+async def next_steps(ports: Ports, session: Session, *, limit: int = 3) -> list[NextStep]:
+    """At most `limit` calls, the most settling first; never a schema that the session has already described."""
+    described = {(each.source, each.schema) for each in session.explored if each.attributes}
+    goal = " ".join(each.text for each in session.goals if each.status == "active")
+    candidates = await _candidates(ports, goal)
+    unseen = [each for each in candidates if (each.schema.source, each.schema.name) not in described]
+    steps = [_describe(session, each, ports.sources) for each in unseen if each.score > 0 or not goal]
+    if not goal:
+        steps.insert(0, _set_goal(session))
+    if not described and (not steps or not any(step.tool == "describe_schema" for step in steps)):
+        steps.append(_list(session))
+    if described and not session.findings:
+        steps.insert(0, _remember(session))
+    return steps[:limit]
+
+
+async def _candidates(ports: Ports, goal: str) -> list[_Candidate]:
+    schemas = [
+        (source, schema) for source in ports.sources for schema in await ports.schemas_of(source) if not schema.fault
+    ]
+    documents = {
+        f"{schema.source}/{schema.name}": (
+            schema.name,
+            *(attribute.name for attribute in await source.attributes(schema.name)),
+        )
+        for source, schema in schemas
+    }
+    scores = rank(goal, documents)
+    found = [_Candidate(schema, scores[f"{schema.source}/{schema.name}"]) for _, schema in schemas]
+    return sorted(found, key=lambda each: (-each.score, each.schema.name.casefold()))
+
+
+def _describe(session: Session, candidate: _Candidate, sources: Sequence[Source]) -> NextStep:
+    arguments = {"schema": candidate.schema.name, "session": session.handle}
+    if len(sources) > 1:
+        arguments["source"] = candidate.schema.source
+    if candidate.score > 0:
+        why = f"fits the goal (relevance {candidate.score:g}) and has not been described in this session"
+    else:
+        why = "has not been described in this session"
+    return NextStep(tool="describe_schema", arguments=arguments, why=why)
+
+
+def _list(session: Session) -> NextStep:
+    return NextStep(
+        tool="list_schemas", arguments={"session": session.handle}, why="no schema has been looked at in this session"
+    )
+
+
+def _set_goal(session: Session) -> NextStep:
+    return NextStep(
+        tool="set_goal",
+        arguments={"session": session.handle, "goal": "<the question to answer>"},
+        why="a goal ranks schemas by what they have to do with it",
+    )
+
+
+def _remember(session: Session) -> NextStep:
+    return NextStep(
+        tool="remember",
+        arguments={"session": session.handle, "kind": "finding", "value": "<what was learned>"},
+        why="schemas were described but no finding is kept yet",
+    )

@@ -1,0 +1,144 @@
+"""What discovery tools share: finding the source that has a schema, cached measuring, and noting it in the session."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Hashable
+from dataclasses import dataclass
+from dataclasses import field
+from urllib.parse import quote
+
+from state.cache import Hit
+from state.cache import Loaded
+from state.cache import ResultCache
+from state.errors import StateError
+from state.session import Session
+from state.sessions import Sessions
+
+from sources.errors import SourceError
+from sources.errors import UnknownSchema
+from sources.protocol import Schema
+from sources.protocol import Source
+from tools.answer import Prepared
+from tools.call import Call
+from tools.errors import UnknownSource
+from tools.names import nearest
+
+_log = logging.getLogger(__name__)
+
+Changed = Callable[[str], None]
+"""Told the URI of a resource that has just changed. Never blocks, never raises."""
+
+
+def session_uri(handle: str) -> str:
+    """The resource that is the whole of a session."""
+    return f"uds://sessions/{handle}"
+
+
+def schema_uri(source: str, schema: str) -> str:
+    """The resource that is what is known of a schema."""
+    return f"uds://schemas/{quote(source, safe='')}/{quote(schema, safe='')}"
+
+
+def source_tag(source: str) -> str:
+    """The cache tag of everything that came out of a source."""
+    return f"source:{source}"
+
+
+def schema_tag(source: str, schema: str) -> str:
+    """The cache tag of everything that was measured on a schema."""
+    return f"schema:{source}/{schema}"
+
+
+class Notes:
+    """Writes what discovery calls saw into their sessions, behind the answer and never in front of it."""
+
+    def __init__(self, sessions: Sessions, changed: Changed) -> None:
+        self._sessions = sessions
+        self._changed = changed
+        self._pending: set[asyncio.Task[None]] = set()
+
+    def explored(
+        self, call: Call, session: str | None, *, source: str, schema: str, attributes: tuple[str, ...] = ()
+    ) -> None:
+        """Note that the session looked at a schema; without a session nothing is kept."""
+        if session is None:
+            return
+        task = asyncio.get_running_loop().create_task(self._write(call, session, source, schema, attributes))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def settled(self) -> None:
+        """Wait for every note that is on its way, so that a reader sees what was explored before it asked."""
+        while self._pending:
+            await asyncio.wait(self._pending)
+
+    async def _write(self, call: Call, session: str, source: str, schema: str, attributes: tuple[str, ...]) -> None:
+        try:
+            await self._sessions.note_explored(
+                session, principal=call.principal, source=source, schema=schema, attributes=attributes
+            )
+        except StateError as fault:
+            _log.warning("a discovery call was answered but could not be noted in its session: %s", fault)
+        else:
+            self._changed(session_uri(session))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything a discovery tool may reach."""
+
+    sources: tuple[Source, ...]
+    cache: ResultCache
+    sessions: Sessions
+    notes: Notes
+    changed: Changed
+    caching: bool = True
+    """False: every call is measured anew (CACHE_TTL=0)."""
+    _by_name: dict[str, Source] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {source.name: source for source in self.sources})
+
+    async def session(self, call: Call, handle: str | None) -> Session | None:
+        """The session of a discovery call, checked before any work is done. Raises `UnknownSession`."""
+        return None if handle is None else await self.sessions.get(handle, principal=call.principal)
+
+    def source(self, name: str) -> Source:
+        """Raises `UnknownSource`."""
+        found = self._by_name.get(name)
+        if found is None:
+            raise UnknownSource(name, tuple(self._by_name))
+        return found
+
+    async def source_of(self, schema: str, source: str | None) -> Source:
+        """The named source, the only one, or the first that has the schema. Raises `UnknownSource`, `UnknownSchema`."""
+        if source is not None:
+            return self.source(source)
+        if len(self.sources) == 1:
+            return self.sources[0]
+        known = [(candidate, await self.schemas_of(candidate)) for candidate in self.sources]
+        for candidate, schemas in known:
+            if any(entry.name == schema for entry in schemas):
+                return candidate
+        raise UnknownSchema(schema, nearest(schema, [entry.name for _, schemas in known for entry in schemas]))
+
+    async def schemas_of(self, source: Source) -> tuple[Schema, ...]:
+        """Its schemas; a source that does not answer has none here (its status says why)."""
+        try:
+            return await source.schemas()
+        except SourceError:
+            return ()
+
+    async def measured(
+        self, source: Source, schema: str | None, key: Hashable, load: Callable[[], Awaitable[Loaded[Prepared]]]
+    ) -> Hit[Prepared]:
+        """Answer from the cache while the schema's fingerprint stands, else measure once for all who ask."""
+        if not self.caching:
+            return Hit(value=(await load()).value, cached=False, age_s=0.0, tier=None)
+        fingerprint = await source.fingerprint(schema)
+        hit = await self.cache.get_or_load((source.name, key), load, fingerprint=fingerprint)
+        if schema is not None and not hit.cached:
+            self.changed(schema_uri(source.name, schema))
+        return hit

@@ -1,0 +1,72 @@
+"""Tool `remember`: keep a finding, a piece of context or a preference."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from typing import Any
+from typing import Literal
+
+from pydantic import Field
+
+from tools.answer import Answer
+from tools.answer import Remembered
+from tools.answer import Rendered
+from tools.answer import render
+from tools.arguments import Etag
+from tools.arguments import Handle
+from tools.arguments import IdempotencyKey
+from tools.arguments import Text
+from tools.call import Call
+from tools.errors import InvalidArgument
+from tools.ports import Ports
+from tools.session_answers import common
+
+Kind = Literal["finding", "context", "preference"]
+
+
+class Stored(Answer):
+    """What was kept."""
+
+    kind: str
+    key: str | None = None
+    value: Any
+
+
+class ValueRemembered(Remembered):
+    """The etag may be passed as `expect` to guard the next write of the same field."""
+
+    stored: Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """One write, one event."""
+
+    ports: Ports
+
+    async def remember(
+        self,
+        call: Call,
+        session: Handle,
+        kind: Kind,
+        value: Annotated[Any, Field(description="text or JSON, 16 KiB at most")],
+        key: Annotated[
+            Annotated[str, Field(max_length=200)] | None, Field(description="required for context and preference")
+        ] = None,
+        evidence: Annotated[Text | None, Field(description="query or fact behind a finding")] = None,
+        expect: Etag = None,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Rendered:
+        """Keep a finding with its evidence, or a context or preference value under a key, in the session."""
+        if kind != "finding" and not key:
+            raise InvalidArgument(f"key is required for a {kind}: name what the value is")
+        stored = await self.ports.sessions.remember(
+            session,
+            principal=call.principal,
+            kind=kind,
+            key=key,
+            value=value,
+            evidence=evidence,
+            expect=expect,
+            idempotency_key=idempotency_key or call.idempotency_key,
+        )
+        return render(ValueRemembered(**common(stored), stored=Stored(kind=kind, key=key, value=value)))

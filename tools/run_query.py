@@ -1,0 +1,168 @@
+"""Tool `run_query`: one read-only statement in the source's own language."""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated
+from typing import Any
+from typing import Literal
+
+from pydantic import Field
+from state.cache import Loaded
+
+from sources import protocol
+from tools import limits
+from tools.answer import Answer
+from tools.answer import Discovery
+from tools.answer import Prepared
+from tools.answer import Rendered
+from tools.answer import prepared
+from tools.answer import provenance
+from tools.arguments import Cursor
+from tools.arguments import SessionHandle
+from tools.arguments import SourceName
+from tools.call import Call
+from tools.cursor import make_cursor
+from tools.cursor import read_cursor
+from tools.errors import InvalidArgument
+from tools.ports import Ports
+from tools.ports import schema_tag
+from tools.ports import source_tag
+
+_DEFAULT_LIMIT = 100
+_DIALECT_OF_KIND = {"duckdb": "sql", "newrelic": "nrql"}
+
+
+class Column(Answer):
+    """A column of the result."""
+
+    name: str
+    type: str
+
+
+class QueryAnswered(Discovery):
+    """Rows as arrays in the order of `columns`."""
+
+    columns: list[Column]
+    rows: list[list[Any]]
+    row_count: int
+    next_cursor: str | None = None
+    diagnosis: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    source: protocol.Source
+    query: str
+    limit: int
+    within_s: float
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQuery:
+    """The source guards and bounds what it runs; this tool bounds what is sent."""
+
+    ports: Ports
+    timeout_most_s: float
+    """The operator's limit on `timeout_s`."""
+
+    async def run_query(
+        self,
+        call: Call,
+        query: Annotated[str, Field(max_length=limits.QUERY_CHARS_MOST, description="one SELECT; quote odd names")],
+        dialect: Annotated[Literal["sql", "nrql"] | None, Field(description="default: the source's own")] = None,
+        limit: Annotated[int, Field(ge=1, le=limits.ROWS_MOST, description="rows per answer")] = _DEFAULT_LIMIT,
+        timeout_s: Annotated[float, Field(gt=0, le=600)] = 30,
+        cursor: Cursor = None,
+        source: SourceName = None,
+        session: SessionHandle = None,
+    ) -> Rendered:
+        """Run one read-only query (DuckDB SQL) over the schemas and get its rows.
+
+        An empty result says which predicate removed the rows.
+        """
+        await self.ports.session(call, session)
+        found = self._source(source, dialect)
+        question = _Question(
+            source=found, query=query, limit=limit, within_s=min(timeout_s, self.timeout_most_s), cursor=cursor
+        )
+        key = ("query", query, limit, cursor)
+
+        async def load() -> Loaded[Prepared]:
+            return await _load(question, call)
+
+        hit = await self.ports.measured(found, None, key, load)
+        for schema in hit.value.schemas:
+            self.ports.notes.explored(call, session, source=found.name, schema=schema)
+        return hit.value.rendered(hit)
+
+    def _source(self, name: str | None, dialect: str | None) -> protocol.Source:
+        """The source a query is for. Raises `UnknownSource`, `InvalidArgument`."""
+        speaking = [
+            each for each in self.ports.sources if dialect is None or _DIALECT_OF_KIND.get(each.kind) == dialect
+        ]
+        if name is not None:
+            found = self.ports.source(name)
+            if found not in speaking:
+                raise InvalidArgument(f'source "{name}" speaks {_DIALECT_OF_KIND.get(found.kind)}, not {dialect}')
+            return found
+        if not speaking:
+            raise InvalidArgument(f"no configured source speaks {dialect}; omit dialect")
+        if len(speaking) > 1:
+            raise InvalidArgument(f"name the source: one of {', '.join(each.name for each in speaking)}")
+        return speaking[0]
+
+
+async def _load(question: _Question, call: Call) -> Loaded[Prepared]:
+    source = question.source
+    asked = ("query", source.name, question.query)
+    fingerprint = await source.fingerprint()
+    place = read_cursor(question.cursor, question=asked, fingerprint=fingerprint)
+    table = await source.query(
+        question.query, limit=question.limit, offset=place.offset, within_s=question.within_s, progress=call.progress
+    )
+    rows = _fitting(table, question.limit)
+    more = None
+    if table.more or len(rows) < len(table.rows):
+        more = make_cursor(place.offset + len(rows), question=asked, fingerprint=fingerprint)
+    answer = QueryAnswered(
+        columns=[Column(name=column.name, type=column.type) for column in table.columns],
+        rows=rows,
+        row_count=len(rows),
+        next_cursor=more,
+        diagnosis=table.diagnosis,
+        hints=_hints(table, shown=len(rows), more=more is not None, moved=place.moved),
+        provenance=provenance(table.provenance, truncated=more is not None),
+    )
+    kept = prepared(answer, table.provenance, table.schemas)
+    tags = (source_tag(source.name), *(schema_tag(source.name, schema) for schema in table.schemas))
+    return Loaded(value=kept, size_bytes=kept.size_bytes, tags=tags, cacheable=table.repeatable)
+
+
+def _fitting(table: protocol.Table, limit: int) -> list[list[Any]]:
+    """As many rows as the answer may hold, at least one; a caller who asks for more rows gets a larger answer."""
+    budget = min(limits.ANSWER_CHARS * max(1, limit // _DEFAULT_LIMIT), limits.ANSWER_CHARS_MOST)
+    rows: list[list[Any]] = []
+    for row in table.rows:
+        budget -= len(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
+        if budget < 0 and rows:
+            break
+        rows.append(list(row))
+    return rows
+
+
+def _hints(table: protocol.Table, *, shown: int, more: bool, moved: bool) -> list[str]:
+    hints: list[str] = []
+    if more and shown < len(table.rows):
+        hints.append(
+            f"Only {shown} rows fit one answer: pass next_cursor for the next ones, select fewer columns, or aggregate."
+        )
+    elif more:
+        hints.append("More rows follow: pass next_cursor, or aggregate instead of paging.")
+    if moved:
+        hints.append("The source changed since the cursor was made: rows may repeat or be missing across pages.")
+    if table.provenance.truncated:
+        hints.append("Long values were cut.")
+    if not table.rows and table.diagnosis is None:
+        hints.append("The query is valid and returned no row.")
+    return hints
