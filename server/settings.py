@@ -1,0 +1,143 @@
+"""Settings: the only reader of the environment, read once at start; every fault is reported at once."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from typing import TypeVar
+
+from server import settings_knobs as knobs
+from server.settings_knobs import Knob
+from server.settings_knobs import SettingRow
+
+T = TypeVar("T")
+_NOT_SHOWN = "(not shown)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A variable whose value is not allowed; `value` is safe to show."""
+
+    variable: str
+    value: str
+    allowed: str
+
+
+class SettingsFault(Exception):
+    """Some settings are not allowed; `faults` lists all of them. The operator changes the environment."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(f"{fault.variable}={fault.value}: allowed: {fault.allowed}" for fault in faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator asked for, validated. Values that name secrets appear in `described()` without them."""
+
+    paths: tuple[Path, ...]
+    """Absolute files and folders. Empty: the bundled sample."""
+    store: str
+    session_ttl_s: float
+    cache_ttl_s: float
+    """0: nothing is cached."""
+    cache_max_bytes: int
+    query_timeout_s: float
+    memory_limit_bytes: int
+    workers: int
+    state_dir: Path
+    """May not exist yet."""
+    log_level: str
+    allowed_hosts: tuple[str, ...]
+    allowed_origins: tuple[str, ...]
+    redis_url: str | None = field(repr=False)
+    redis_max_retries: int
+    redis_pool_size: int
+
+    def described(self) -> tuple[SettingRow, ...]:
+        """Every setting in the order a reader wants, safe to print."""
+        return (
+            knobs.DATA.row(self.paths),
+            knobs.STORE.row(self.store),
+            knobs.SESSION_TTL.row(self.session_ttl_s),
+            knobs.CACHE_TTL.row(self.cache_ttl_s),
+            knobs.CACHE_MAX.row(self.cache_max_bytes // 2**20),
+            knobs.QUERY_TIMEOUT.row(self.query_timeout_s),
+            knobs.MEMORY_LIMIT.row(self.memory_limit_bytes),
+            knobs.WORKERS.row(self.workers),
+            knobs.STATE_DIR.row(self.state_dir),
+            knobs.LOG_LEVEL.row(self.log_level),
+            knobs.ALLOWED_HOSTS.row(self.allowed_hosts),
+            knobs.ALLOWED_ORIGINS.row(self.allowed_origins),
+            knobs.REDIS_URL.row(self.redis_url or ""),
+            knobs.REDIS_MAX_RETRIES.row(self.redis_max_retries),
+            knobs.REDIS_POOL_SIZE.row(self.redis_pool_size),
+        )
+
+
+class _Reading:
+    """One pass over the environment: a value for every knob, and the faults met on the way."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.faults: list[Fault] = []
+
+    def of(self, knob: Knob[T], otherwise: T) -> T:
+        """The value of the knob; `otherwise` when it is not set, empty or at fault."""
+        text = self._environ.get(knob.variable, "").strip()
+        if not text:
+            return otherwise
+        try:
+            return knob.parse(text)
+        except ValueError:
+            shown = _NOT_SHOWN if knob.secret else text[:200]
+            self.faults.append(Fault(variable=knob.variable, value=shown, allowed=knob.allowed))
+            return otherwise
+
+    def or_default(self, knob: Knob[T]) -> T:
+        return self.of(knob, knob.parse(knob.default))
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Settings as the variables say; an empty variable counts as not set. Raises `SettingsFault` with all faults."""
+    reading = _Reading(environ)
+    settings = Settings(
+        paths=reading.of(knobs.DATA, ()),
+        store=reading.or_default(knobs.STORE),
+        session_ttl_s=reading.or_default(knobs.SESSION_TTL),
+        cache_ttl_s=reading.or_default(knobs.CACHE_TTL),
+        cache_max_bytes=reading.or_default(knobs.CACHE_MAX) * 2**20,
+        query_timeout_s=reading.or_default(knobs.QUERY_TIMEOUT),
+        memory_limit_bytes=reading.or_default(knobs.MEMORY_LIMIT),
+        workers=reading.or_default(knobs.WORKERS),
+        state_dir=reading.of(knobs.STATE_DIR, default_state_dir(environ, sys.platform)),
+        log_level=reading.or_default(knobs.LOG_LEVEL),
+        allowed_hosts=reading.of(knobs.ALLOWED_HOSTS, ()),
+        allowed_origins=reading.of(knobs.ALLOWED_ORIGINS, ()),
+        redis_url=reading.of(knobs.REDIS_URL, "") or None,
+        redis_max_retries=reading.or_default(knobs.REDIS_MAX_RETRIES),
+        redis_pool_size=reading.or_default(knobs.REDIS_POOL_SIZE),
+    )
+    if reading.faults:
+        raise SettingsFault(tuple(reading.faults))
+    return settings
+
+
+def read_process_settings() -> Settings:
+    """Settings of this process. Raises `SettingsFault`."""
+    return read_settings(os.environ)
+
+
+def default_state_dir(environ: Mapping[str, str], platform: str) -> Path:
+    """Where programs of this platform keep their state for the user.
+
+    Source: the XDG directory specification, Apple's and Microsoft's guidance for application files.
+    """
+    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or "~").expanduser()
+    if platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "uds-mcp"
+    if platform == "darwin":
+        return home / "Library" / "Application Support" / "uds-mcp"
+    return Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "uds-mcp"

@@ -1,0 +1,169 @@
+"""How the text of a setting becomes a value and how the value is shown again: pure functions over text.
+
+Each parser raises `ValueError` when the text is not allowed; what is allowed is told by the setting itself.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.IGNORECASE)
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.IGNORECASE)
+_UNITS_BYTES = {
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(?:\d{1,5}|\*))?")
+
+
+def one_line(text: str) -> str:
+    return text
+
+
+def duration_s(least_s: float, most_s: float, *, zero: bool = False) -> Callable[[str], float]:
+    """A parser of `500ms`, `90s`, `5m`, `1h`, `2d` or plain seconds within the range; `zero`: 0 is allowed too."""
+
+    def parse(text: str) -> float:
+        match = _DURATION.fullmatch(text)
+        if match is None:
+            raise ValueError(text)
+        seconds = float(match[1]) * _UNITS_S[(match[2] or "s").lower()]
+        if not (least_s <= seconds <= most_s or (zero and seconds == 0)):
+            raise ValueError(text)
+        return seconds
+
+    return parse
+
+
+def duration_text(seconds: float) -> str:
+    """The shortest exact way to write a duration: 3600 is `1h`, 90 is `90s`, 0.5 is `500ms`."""
+    if seconds == 0:
+        return "0"
+    for unit in ("d", "h", "m", "s"):
+        if seconds % _UNITS_S[unit] == 0:
+            return f"{seconds / _UNITS_S[unit]:.0f}{unit}"
+    return f"{seconds * 1000:g}ms"
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A parser of whole numbers within the range."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not least <= int(text) <= most:
+            raise ValueError(text)
+        return int(text)
+
+    return parse
+
+
+def size_bytes(least: int, most: int) -> Callable[[str], int]:
+    """A parser of `512MB`, `1GB` (powers of 1,000) and `1GiB` (powers of 1,024) within the range, in bytes."""
+
+    def parse(text: str) -> int:
+        match = _SIZE.fullmatch(text)
+        size = round(float(match[1]) * _UNITS_BYTES[match[2].lower()]) if match else -1
+        if not least <= size <= most:
+            raise ValueError(text)
+        return size
+
+    return parse
+
+
+def size_text(size: int) -> str:
+    for unit in ("TB", "GB", "MB", "KB"):
+        if size % _UNITS_BYTES[unit.lower()] == 0:
+            return f"{size // _UNITS_BYTES[unit.lower()]}{unit}"
+    return f"{size / 10**6:.1f}MB"
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """A parser of the given words in any case; the value is the word as given here."""
+
+    def parse(text: str) -> str:
+        found = {word.lower(): word for word in words}.get(text.lower())
+        if found is None:
+            raise ValueError(text)
+        return found
+
+    return parse
+
+
+def existing_paths(text: str) -> tuple[Path, ...]:
+    """Absolute paths of existing, readable files and folders; separated by `os.pathsep` or line ends."""
+    parts = (part.strip() for line in text.splitlines() for part in line.split(os.pathsep))
+    paths = tuple(dict.fromkeys(_absolute(part) for part in parts if part))
+    if any(not os.access(path, os.R_OK) for path in paths):
+        raise ValueError(text)
+    return paths
+
+
+def paths_text(paths: tuple[Path, ...]) -> str:
+    return os.pathsep.join(str(path) for path in paths) or "bundled sample"
+
+
+def directory(text: str) -> Path:
+    """An absolute path that is a directory or does not exist yet."""
+    path = _absolute(text)
+    if path.exists() and not path.is_dir():
+        raise ValueError(text)
+    return path
+
+
+def redis_url(text: str) -> str:
+    parts = urlsplit(text)
+    has_place = bool(parts.path if parts.scheme == "unix" else parts.hostname)
+    if parts.scheme not in {"redis", "rediss", "unix"} or not has_place:
+        raise ValueError(text)
+    _ = parts.port  # reading it raises ValueError when it is no port number
+    return text
+
+
+def url_text(url: str) -> str:
+    """The address without user, password and query, any of which may be secret."""
+    if not url:
+        return "not set"
+    parts = urlsplit(url)
+    hidden = "***@" if "@" in parts.netloc else ""
+    return f"{parts.scheme}://{hidden}{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Host names as a browser sends them, each with an optional port or `:*`."""
+    found = _listed(text)
+    if any(_HOST.fullmatch(host) is None for host in found):
+        raise ValueError(text)
+    return found
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins as a browser sends them: scheme, host and optional port."""
+    found = _listed(text)
+    for origin in found:
+        scheme, _, host = origin.partition("://")
+        if scheme not in {"http", "https"} or _HOST.fullmatch(host) is None:
+            raise ValueError(text)
+    return found
+
+
+def list_text(entries: tuple[str, ...]) -> str:
+    return ", ".join(entries) or "none"
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _absolute(text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as no_home:  # what pathlib raises for ~ when nobody's home is known
+        raise ValueError(text) from no_home
