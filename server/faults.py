@@ -16,28 +16,29 @@ from tools.names import nearest
 _TEXT_CHARS = 2_000
 
 
-def fault_text(fault: Exception) -> str | None:
-    """The text for a fault that callers can act on; None for a defect."""
-    for kind, write in _WRITERS:
-        if isinstance(fault, kind):
-            return write(fault)[:_TEXT_CHARS]
-    return None
+ANTICIPATED = (source_errors.SourceError, state_errors.StateError, tool_errors.ToolError)
+"""Faults that somebody can act on; every other exception is a defect."""
+
+
+def fault_text(fault: Exception) -> str:
+    """The text for one of the `ANTICIPATED` faults."""
+    write = next(write for kind, write in _WRITERS if isinstance(fault, kind))
+    return write(fault)[:_TEXT_CHARS]
 
 
 def argument_fault_text(fault: ValidationError, allowed: tuple[str, ...]) -> str:
     """The text for arguments that do not fit the tool's schema."""
     found = [
-        _argument(error["type"], ".".join(map(str, error["loc"])), error["msg"], allowed) for error in fault.errors()
+        _argument(error["type"], ".".join(map(str, error["loc"])), error["msg"], allowed)
+        for error in fault.errors(include_url=False)
     ]
     return f"invalid_argument: {'; '.join(found)}. Arguments are: {', '.join(allowed)}."[:_TEXT_CHARS]
 
 
 def _argument(kind: str, name: str, message: str, allowed: tuple[str, ...]) -> str:
     if kind == "extra_forbidden":
-        return (
-            f'there is no argument "{name[:100]}".{did_you_mean(nearest(name[:100], allowed, most=1))}'.rstrip("?")
-            + "?"
-        )
+        near = did_you_mean(nearest(name[:100], allowed, most=1)).removesuffix("?")
+        return f'there is no argument "{name[:100]}".{near}'.removesuffix(".")
     if kind == "missing":
         return f"{name} is required"
     return f"{name}: {message[0].lower()}{message[1:]}"
@@ -58,7 +59,7 @@ def _unknown_attribute(fault: source_errors.UnknownAttribute) -> str:
 
 def _unknown_source(fault: tool_errors.UnknownSource) -> str:
     known = ", ".join(f'"{name}"' for name in fault.known)
-    return f'unknown_source: there is no source "{fault.source[:200]}". Sources are: {known}. Omit source to use the default.'
+    return f'unknown_source: there is no source "{fault.source[:200]}". Sources are: {known}. Omit it for the default.'
 
 
 def _query_rejected(fault: source_errors.QueryRejected) -> str:
@@ -66,7 +67,7 @@ def _query_rejected(fault: source_errors.QueryRejected) -> str:
 
 
 def _query_timeout(fault: source_errors.QueryTimeout) -> str:
-    return f"query_timeout: {fault}. Filter or aggregate more, or pass a larger timeout_s if the operator's limit allows it."
+    return f"query_timeout: {fault}. Filter or aggregate more, or pass a larger timeout_s (the operator may limit it)."
 
 
 def _quota_spent(fault: source_errors.QuotaSpent) -> str:
@@ -103,5 +104,6 @@ _WRITERS: tuple[tuple[type[Exception], Callable[..., str]], ...] = (
     (state_errors.OverLimit, _coded("too_large")),
     (state_errors.StateError, _coded("invalid_argument")),
     (tool_errors.UnknownSource, _unknown_source),
-    (tool_errors.InvalidArgument, _coded("invalid_argument")),
+    (tool_errors.ToolError, _coded("invalid_argument")),
+    (source_errors.SourceError, _coded("source_unreachable")),
 )

@@ -9,10 +9,10 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.server.mcpserver.resources.templates import ResourceSecurity
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.subscriptions import ResourceUpdated
-from state.errors import StateError
 
 from server import __version__
 from server.completions import add_completions
+from server.faults import ANTICIPATED
 from server.faults import fault_text
 from server.instructions import INSTRUCTIONS
 from server.parts import Parts
@@ -20,9 +20,7 @@ from server.prompts import add_prompts
 from server.registration import principal
 from server.registration import registered
 from server.settings import Settings
-from sources.errors import SourceError
 from tools.call import Call
-from tools.errors import ToolError
 from tools.ports import session_uri
 
 _ANY_NAME = ResourceSecurity(exempt_params={"source", "schema"})
@@ -72,8 +70,8 @@ def _add_resources(server: MCPServer, parts: Parts) -> None:
         _ = ctx
         try:
             return await parts.resources.session(Call(principal=principal()), session)
-        except StateError as fault:
-            raise ResourceNotFoundError(fault_text(fault) or "") from fault
+        except ANTICIPATED as fault:
+            raise ResourceNotFoundError(fault_text(fault)) from fault
 
     @server.resource(
         "uds://schemas/{source}/{schema}",
@@ -86,5 +84,5 @@ def _add_resources(server: MCPServer, parts: Parts) -> None:
     async def schema(source: str, schema: str) -> str:  # pyright: ignore[reportUnusedFunction]
         try:
             return await parts.resources.schema(source, schema)
-        except (SourceError, ToolError) as fault:
-            raise ResourceNotFoundError(fault_text(fault) or "") from fault
+        except ANTICIPATED as fault:
+            raise ResourceNotFoundError(fault_text(fault)) from fault

@@ -22,9 +22,9 @@ def add_prompts(server: MCPServer) -> None:
         """Get to know sources you have never seen."""
         start = f'Begin with describe_schema on "{schema}".' if schema else "Begin with list_schemas."
         return (
-            f"Explore the sources of UDS. Goal: {goal}. Call open_session with this goal and pass the handle to every call. "
-            f"{start} Describe what fits the goal, profile the attributes that matter, then summarise: what each schema "
-            f"holds, how they seem to belong together, what looks untrustworthy. {_EVIDENCE}"
+            f"Explore the sources of UDS. Goal: {goal}. Call open_session with this goal and pass the handle to every "
+            f"call. {start} Describe what fits the goal, profile the attributes that matter, then summarise: what each "
+            f"schema holds, how they seem to belong together, what looks untrustworthy. {_EVIDENCE}"
         )
 
     @server.prompt(title="Investigate a question")
@@ -36,10 +36,8 @@ def add_prompts(server: MCPServer) -> None:
         """Answer one question with evidence."""
         place = f' Look first at "{schema}"' + (f', attribute "{attribute}".' if attribute else ".") if schema else ""
         return (
-            f"Investigate with UDS: {question}.{place} Call recall first: the answer may be known. Otherwise open_session "
-            f"with the question as goal, write down two or three explanations as context, and for each find the query "
-            f"that would refute it before the one that would support it. {_EVIDENCE} End with set_goal status=done."
+            f"Investigate with UDS: {question}.{place} Call recall first: the answer may be known. Otherwise "
+            f"open_session with the question as goal, write down two or three explanations as context, and for each "
+            f"find the query that would refute it before the one that would support it. {_EVIDENCE} "
+            f"End with set_goal status=done."
         )
-
-
-__all__ = ["add_prompts"]

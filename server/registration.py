@@ -16,6 +16,7 @@ from mcp_types import ToolAnnotations
 from pydantic import PrivateAttr
 from pydantic import ValidationError
 
+from server.faults import ANTICIPATED
 from server.faults import argument_fault_text
 from server.faults import fault_text
 from server.schemas import Arguments
@@ -55,12 +56,11 @@ class RegisteredTool(SdkTool):
             rendered = await self._ours.method(_call(context, progress), **checked)
         except ValidationError as fault:
             return _failed(argument_fault_text(fault, self._allowed))
-        except Exception as fault:
-            text = fault_text(fault)
-            if text is None:
-                _log.exception("%s failed on a defect", self.name)
-                return _failed("internal_error: the server failed on a defect of its own, which it has logged.")
-            return _failed(text)
+        except ANTICIPATED as fault:
+            return _failed(fault_text(fault))
+        except Exception:  # noqa: BLE001 - the outermost loop: logged here with its traceback, never shown
+            _log.exception("%s failed on a defect", self.name)
+            return _failed("internal_error: the server failed on a defect of its own, which it has logged.")
         finally:
             await progress.close()
         if self._ours.changes_session:

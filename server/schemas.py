@@ -1,4 +1,4 @@
-"""JSON Schemas as a model should read them, and the validators behind them: no titles, no nulls, no unknown arguments."""
+"""JSON Schemas as a model should read them and the validators behind them: no titles, no nulls, nothing unknown."""
 
 import inspect
 from collections.abc import Callable

@@ -42,7 +42,7 @@ class Provenance(Answer):
 class Discovery(Answer):
     """What every discovery answer has."""
 
-    hints: list[str] = []
+    hints: list[str]
     provenance: Provenance
 
 

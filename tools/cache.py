@@ -10,6 +10,7 @@ from tools.answer import Answer
 from tools.answer import Rendered
 from tools.answer import render
 from tools.arguments import Name
+from tools.arguments import ShortText
 from tools.arguments import SourceName
 from tools.call import Call
 from tools.errors import InvalidArgument
@@ -51,8 +52,8 @@ class Cache:
         source: SourceName = None,
         schema: Annotated[Name | None, Field(description="only results of this schema")] = None,
         pattern: Annotated[
-            Annotated[str, Field(max_length=200)] | None,
-            Field(description='glob over "source/schema", e.g. "*/flights"'),
+            ShortText | None,
+            Field(description='glob over "source/schema", e.g. "*/fl*"'),
         ] = None,
     ) -> Rendered:
         """Show how the result cache does, or drop results so that the next call measures anew."""

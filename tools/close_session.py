@@ -36,9 +36,7 @@ class CloseSession:
         self,
         call: Call,
         session: Handle,
-        merge: Annotated[
-            Merge | None, Field(description="child only: export findings and context to the parent")
-        ] = None,
+        merge: Annotated[Merge | None, Field(description="child only: export findings, context to parent")] = None,
     ) -> Rendered:
         """Close a session: its handle stops working."""
         await self.ports.notes.settled()

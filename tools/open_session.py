@@ -9,6 +9,7 @@ from tools.answer import Remembered
 from tools.answer import Rendered
 from tools.answer import render
 from tools.arguments import IdempotencyKey
+from tools.arguments import ShortText
 from tools.arguments import Text
 from tools.call import Call
 from tools.next_steps import NextStep
@@ -38,12 +39,8 @@ class OpenSession:
         self,
         call: Call,
         goal: Annotated[Text | None, Field(description="question to answer; ranks schemas")] = None,
-        label: Annotated[
-            Annotated[str, Field(max_length=200)] | None, Field(description="short name to find it by")
-        ] = None,
-        parent: Annotated[
-            Annotated[str, Field(max_length=200)] | None, Field(description="handle whose goals and context to inherit")
-        ] = None,
+        label: Annotated[ShortText | None, Field(description="short name to find it by")] = None,
+        parent: Annotated[ShortText | None, Field(description="handle whose goals and context to inherit")] = None,
         ttl: Annotated[
             Annotated[str, Field(max_length=20)] | None, Field(description='idle life: "30m", "1h", "7d"; default 1h')
         ] = None,

@@ -15,6 +15,7 @@ from state.session import Session
 from tools.answer import Answer
 from tools.answer import Rendered
 from tools.answer import render
+from tools.arguments import ShortText
 from tools.arguments import Text
 from tools.call import Call
 from tools.next_steps import NextStep
@@ -78,7 +79,7 @@ class Recalled(Answer):
     findings: list[FindingShown] | None = None
     next_steps: list[NextStep] | None = None
     expires_at: str | None = None
-    hints: list[str] = []
+    hints: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,7 @@ class Recall:
     async def recall(
         self,
         call: Call,
-        session: Annotated[
-            Annotated[str, Field(max_length=200)] | None, Field(description="handle; omit to list your sessions")
-        ] = None,
+        session: Annotated[ShortText | None, Field(description="handle; omit to list your sessions")] = None,
         about: Annotated[Text | None, Field(description="words; best match first")] = None,
         limit: Annotated[int, Field(ge=1, le=200, description="per list")] = 20,
     ) -> Rendered:

@@ -14,64 +14,11 @@ _K1 = 1.2
 _B = 0.75
 _NAME_WEIGHT = 3
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
-_STOP = frozenset(
-    [
-        "a",
-        "all",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "did",
-        "do",
-        "does",
-        "find",
-        "for",
-        "from",
-        "get",
-        "had",
-        "has",
-        "have",
-        "how",
-        "i",
-        "in",
-        "is",
-        "it",
-        "its",
-        "me",
-        "many",
-        "much",
-        "of",
-        "on",
-        "or",
-        "per",
-        "show",
-        "tell",
-        "that",
-        "the",
-        "their",
-        "them",
-        "there",
-        "these",
-        "this",
-        "to",
-        "us",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "why",
-        "will",
-        "with",
-    ]
-)
+_STOP_TEXT = """
+a an and are as at be by did do does find for from get had has have how in is it its me many much of on or per show tell
+that the their them there these this to us was we were what when where which who why will with
+"""
+_STOP = frozenset(_STOP_TEXT.split())
 
 
 def words(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from tools.answer import render
 from tools.arguments import Etag
 from tools.arguments import Handle
 from tools.arguments import IdempotencyKey
+from tools.arguments import ShortText
 from tools.arguments import Text
 from tools.call import Call
 from tools.errors import InvalidArgument
@@ -49,9 +50,7 @@ class Remember:
         session: Handle,
         kind: Kind,
         value: Annotated[Any, Field(description="text or JSON, 16 KiB at most")],
-        key: Annotated[
-            Annotated[str, Field(max_length=200)] | None, Field(description="required for context and preference")
-        ] = None,
+        key: Annotated[ShortText | None, Field(description="required for context and preference")] = None,
         evidence: Annotated[Text | None, Field(description="query or fact behind a finding")] = None,
         expect: Etag = None,
         idempotency_key: IdempotencyKey = None,
