@@ -13,7 +13,8 @@ from collections.abc import Sequence
 _K1 = 1.2
 _B = 0.75
 _NAME_WEIGHT = 3
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_RUN = re.compile(r"[^\W\d_]+|\d+")
+_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _STOP_TEXT = """
 a an and are as at be by did do does find for from get had has have how in is it its me many much of on or per show tell
 that the their them there these this to us was we were what when where which who why will with
@@ -23,7 +24,14 @@ _STOP = frozenset(_STOP_TEXT.split())
 
 def words(text: str) -> list[str]:
     """Split names and prose into lower-case words: camelCase, snake_case, dots and plurals fall away."""
-    return [_singular(word) for word in (match.lower() for match in _WORD.findall(text)) if word not in _STOP]
+    runs: list[str] = _RUN.findall(text)
+    found = (hump.casefold() for run in runs for hump in _humps(run))
+    return [_singular(word) for word in found if word not in _STOP]
+
+
+def _humps(run: str) -> list[str]:
+    """Only ASCII is split at capitals: elsewhere a word in one piece is the better guess."""
+    return _HUMP.findall(run) if run.isascii() and run.isalpha() else [run]
 
 
 def _singular(word: str) -> str:
