@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from server import settings_knobs as knobs
 from server.settings_knobs import Knob
+from server.settings_knobs import LogLevel
 from server.settings_knobs import SettingRow
 
 T = TypeVar("T")
@@ -49,12 +50,14 @@ class Settings:
     workers: int
     state_dir: Path
     """May not exist yet."""
-    log_level: str
+    log_level: LogLevel
     allowed_hosts: tuple[str, ...]
     allowed_origins: tuple[str, ...]
     redis_url: str | None = field(repr=False)
     redis_max_retries: int
     redis_pool_size: int
+    unknown: tuple[str, ...] = ()
+    """Variables that look like ours (`UDS_...`) and are not: most likely misspelt."""
 
     def described(self) -> tuple[SettingRow, ...]:
         """Every setting in the order a reader wants, safe to print."""
@@ -82,10 +85,12 @@ class _Reading:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        self._known: set[str] = set()
         self.faults: list[Fault] = []
 
     def of(self, knob: Knob[T], otherwise: T) -> T:
         """The value of the knob; `otherwise` when it is not set, empty or at fault."""
+        self._known.add(knob.variable)
         text = self._environ.get(knob.variable, "").strip()
         if not text:
             return otherwise
@@ -98,6 +103,9 @@ class _Reading:
 
     def or_default(self, knob: Knob[T]) -> T:
         return self.of(knob, knob.parse(knob.default))
+
+    def unknown(self) -> tuple[str, ...]:
+        return tuple(sorted(name for name in self._environ if name.startswith("UDS_") and name not in self._known))
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -119,6 +127,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         redis_url=reading.of(knobs.REDIS_URL, "") or None,
         redis_max_retries=reading.or_default(knobs.REDIS_MAX_RETRIES),
         redis_pool_size=reading.or_default(knobs.REDIS_POOL_SIZE),
+        unknown=reading.unknown(),
     )
     if reading.faults:
         raise SettingsFault(tuple(reading.faults))

@@ -4,11 +4,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic
+from typing import Literal
 from typing import TypeVar
 
 from server import settings_values as values
 
 T = TypeVar("T")
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+_LOG_LEVELS: tuple[LogLevel, ...] = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _DAY_S = 86400.0
 
 
@@ -130,10 +134,10 @@ STATE_DIR = Knob(
     meaning="Where state is kept on disk; nothing is written there while STATE_STORE_TYPE is memory",
     unit="path",
 )
-LOG_LEVEL = Knob(
+LOG_LEVEL: Knob[LogLevel] = Knob(
     variable="UDS_LOG_LEVEL",
     default="WARNING",
-    parse=values.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+    parse=values.one_of(*_LOG_LEVELS),
     shown=values.one_line,
     allowed="DEBUG, INFO, WARNING, ERROR or CRITICAL",
     meaning="How much is logged, always to standard error",

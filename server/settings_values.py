@@ -7,7 +7,10 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
+
+W = TypeVar("W", bound=str)
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.IGNORECASE)
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -85,10 +88,10 @@ def size_text(size: int) -> str:
     return f"{size / 10**6:.1f}MB"
 
 
-def one_of(*words: str) -> Callable[[str], str]:
+def one_of(*words: W) -> Callable[[str], W]:
     """A parser of the given words in any case; the value is the word as given here."""
 
-    def parse(text: str) -> str:
+    def parse(text: str) -> W:
         found = {word.lower(): word for word in words}.get(text.lower())
         if found is None:
             raise ValueError(text)
