@@ -1,0 +1,129 @@
+"""The Journal protocol: where events are kept, and the values that cross it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An event that is wanted but not yet written."""
+
+    at: float
+    """Wall-clock instant, seconds since 1970."""
+    kind: str
+    actor: str
+    """The principal who acts."""
+    body: dict[str, Any]
+    """JSON, already checked: what is read back equals what was written."""
+    key: str | None = None
+    """Idempotency key. None: the caller gave none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One immutable fact about a session. Its version is its place: the first is 1, and there are no gaps."""
+
+    version: int
+    nonce: str
+    """Random, shared by the events of one append: tells apart two histories that reached the same version."""
+    at: float
+    kind: str
+    actor: str
+    body: dict[str, Any]
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Where a session's history ends."""
+
+    version: int
+    nonce: str
+
+    @property
+    def etag(self) -> str:
+        """The head as callers see it: an opaque text."""
+        return f"{self.version}-{self.nonce}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """What `read` found."""
+
+    head: Head
+    events: tuple[Event, ...]
+    """Those after the version that was asked for, oldest first."""
+    accessed_at: float
+    """When the session was last written or touched, by the journal's clock."""
+    expires_at: float
+    size_bytes: int
+    """All its events at rest, not only those returned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalStatistics:
+    """Counts as this process knows them; expired sessions that are not yet swept may be included."""
+
+    sessions: int
+    events: int
+    size_bytes: int
+
+
+class VersionMoved(Exception):
+    """The append was refused because the history does not end where the writer believed; `head` is where it does.
+
+    None: there is no such session, or no longer.
+    """
+
+    def __init__(self, head: Head | None) -> None:
+        super().__init__("nothing" if head is None else head.etag)
+        self.head = head
+
+
+class AlreadyOpened(Exception):
+    """The append was refused because a live session of this owner was opened with the same idempotency key."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__("this idempotency key has opened a session before")
+        self.session_id = session_id
+
+
+class Journal(Protocol):
+    """Where the events of sessions are kept. Safe to call from many tasks, and from many processes where it is shared.
+
+    The actor of a session's first event is its owner. A session whose `expires_at` has come is gone: every method
+    treats it as if it had never been, whether or not its memory has been given back.
+    """
+
+    async def append(
+        self, session_id: str, *, expected: Head | None, drafts: Sequence[Draft], expires_at: float
+    ) -> Head:
+        """Write one or more events after `expected` and return the new head: all of them or none, and never twice.
+
+        `expected=None` creates the session and is refused if it exists. A first event with an idempotency `key` is
+        refused while another live session of the same owner was opened with that key.
+        `expires_at` not in the future ends the session with these events.
+        Raises `VersionMoved`, `AlreadyOpened`, and `OverLimit` when the journal is full. `ValueError`: no drafts.
+        """
+        ...
+
+    async def read(self, session_id: str, *, after: int = 0) -> Chapter | None:
+        """The head and the events after version `after` (none when that is the newest). None: unknown or expired.
+
+        What is returned is the caller's own: changing it changes nothing here.
+        """
+        ...
+
+    async def touch(self, session_id: str, *, expires_at: float) -> None:
+        """Move the end of life of a session, earlier or later. Writes no event; ignored if unknown or expired."""
+        ...
+
+    async def sessions(self, owner: str) -> tuple[str, ...]:
+        """The ids of the owner's live sessions, newest access (append or touch) first. Cost: that many, no more."""
+        ...
+
+    def statistics(self) -> JournalStatistics:
+        """Cheap, and never waits."""
+        ...
