@@ -1,4 +1,4 @@
-"""What falls due when: a wheel of whole seconds, so that due things are found in bounded steps and never by scanning."""
+"""What falls due when: a wheel of whole seconds, so that due things are found in bounded steps, never by scanning."""
 
 import heapq
 import math

@@ -71,8 +71,10 @@ class MemoryJournal:
         log.size_bytes += size_bytes
         self._events += len(written)
         self._bytes += size_bytes
+        head = log.head
         self._access(session_id, log, expires_at)
-        return log.head
+        self._live(session_id)  # a session that ends with these events is given back at once
+        return head
 
     async def read(self, session_id: str, *, after: int = 0) -> Chapter | None:
         log = self._live(session_id)

@@ -1,0 +1,134 @@
+"""The result cache: never load twice at once, never answer from what is outdated, never grow or stall without bound."""
+
+import random as _random
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Hashable
+from collections.abc import Sequence
+from typing import Any
+from typing import TypeVar
+
+from state.flights import Flight
+from state.flights import Flights
+from state.results import CacheStatistics
+from state.results import Hit
+from state.results import Loaded
+from state.shelf import Entry
+from state.shelf import Shelf
+from state.shelf import globbed
+
+__all__ = ["CacheStatistics", "Hit", "Loaded", "ResultCache"]
+
+V = TypeVar("V")
+
+
+class ResultCache:
+    """Results of one process, for one event loop.
+
+    `clock` is monotonic. An entry lives `ttl_s` seconds, give or take `jitter_share` of that, so that entries stored
+    together do not expire together; `random` gives numbers from 0 to 1 for it. Entries over an eighth of `max_bytes`
+    are answered but not kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        ttl_s: float = 300.0,
+        max_entries: int = 10_000,
+        max_bytes: int = 64 * 2**20,
+        jitter_share: float = 0.1,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self._clock = clock
+        self._ttl_s = ttl_s
+        self._jitter_share = jitter_share
+        self._random = random
+        self._shelf = Shelf(max_entries=max_entries, max_bytes=max_bytes)
+        self._flights = Flights(clock, self._keep)
+        self._hits = 0
+        self._misses = 0
+        self._stale_hits = 0
+
+    def peek(self, key: Hashable, fingerprint: str) -> Hit[Any] | None:
+        """What is kept for the key and still stands. None: `get_or_load` would load.
+
+        A hit is counted; finding nothing is not, since the load that usually follows is.
+        """
+        entry = self._shelf.find(key)
+        if entry is None:
+            return None
+        now = self._clock()
+        if now >= entry.deadline:
+            self._shelf.drop(key)
+            return None
+        if entry.fingerprint != fingerprint:
+            self._shelf.drop(key)
+            self._stale_hits += 1
+            return None
+        self._hits += 1
+        return Hit(value=entry.value, cached=True, age_s=now - entry.loaded_at, tier="memory")
+
+    async def get_or_load(self, key: Hashable, load: Callable[[], Awaitable[Loaded[V]]], *, fingerprint: str) -> Hit[V]:
+        """Answer from memory, or by one load shared by all who ask for the key meanwhile. Raises what `load` raises.
+
+        `fingerprint` stands for the state of the source as the caller knows it: nothing that was loaded under another
+        one is served. The load runs in the cache's own task, is stopped when nobody waits for it any more, and is
+        never kept if it failed.
+        """
+        hit = self.peek(key, fingerprint)
+        if hit is not None:
+            return hit
+        self._misses += 1
+        loaded = await self._flights.join(key, fingerprint, load)
+        return Hit(value=loaded.value, cached=False, age_s=0.0, tier=None)
+
+    def invalidate(self, *, tags: Sequence[str] | None = None, pattern: str | None = None) -> int:
+        """Drop what carries any of the tags, or matches the shell pattern by a tag or a text key; neither: everything.
+
+        Returns how many results were dropped. Loads under way are answered to those who wait, but not kept if they
+        are affected, and those who ask from now on get a load of their own.
+        """
+        glob = None if pattern is None else globbed(pattern)
+        self._flights.invalidate(tags, glob)
+        if tags is None and glob is None:
+            return self._shelf.clear()
+        dropped = self._shelf.drop_tagged(tags or ())
+        return dropped + (0 if glob is None else self._shelf.drop_matching(glob))
+
+    def statistics(self) -> CacheStatistics:
+        """Cheap: counters only."""
+        lookups = self._hits + self._misses
+        return CacheStatistics(
+            entries=len(self._shelf),
+            bytes=self._shelf.bytes,
+            hits=self._hits,
+            misses=self._misses,
+            stale_hits=self._stale_hits,
+            loads=self._flights.begun,
+            evictions=self._shelf.evictions,
+            hit_share=self._hits / lookups if lookups else None,
+        )
+
+    async def aclose(self) -> None:
+        """Stop the loads under way (their callers get `RuntimeError`) and forget everything."""
+        await self._flights.aclose()
+        self._shelf.clear()
+
+    def _keep(self, flight: Flight, loaded: Loaded[Any]) -> None:
+        now = self._clock()
+        self._shelf.sweep(now)
+        if not loaded.cacheable or flight.invalidated.covers(flight.key, loaded.tags):
+            return
+        life_s = self._ttl_s * (1 + self._jitter_share * (2 * self._random() - 1))
+        self._shelf.put(
+            flight.key,
+            Entry(
+                value=loaded.value,
+                fingerprint=flight.fingerprint,
+                loaded_at=flight.began_at,
+                deadline=now + life_s,
+                size_bytes=loaded.size_bytes,
+                tags=loaded.tags,
+            ),
+        )
