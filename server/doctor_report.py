@@ -40,7 +40,8 @@ def _lines(examined: Examined) -> Iterator[str]:
         why = "" if limit.in_force else f": not in force here: {limit.why}"
         yield f"  {'✓' if limit.in_force else '!'} {limit.name:<20} {limit.value}{why}"
     yield "State"
-    yield f"  {_mark(ok=examined.state.fault is None)} {examined.state.path}: {examined.state.fault or 'can be written'}"
+    state = examined.state
+    yield f"  {_mark(ok=state.fault is None)} {state.path}: {state.fault or 'can be written'}"
     yield ""
     yield f"{_mark(ok=examined.ok)} {'ready to serve' if examined.ok else 'not ready to serve: see above'}"
 

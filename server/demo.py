@@ -1,0 +1,63 @@
+"""`uds-mcp demo`: a real client discovers the bundled sample over stdio, and a person watches.
+
+Every number on the screen comes out of an answer, or is a time that the client measured itself.
+"""
+
+import asyncio
+import sys
+import time
+
+from mcp import MCPError
+from rich.console import Console
+
+from server.demo_calls import Caller
+from server.demo_calls import DemoFailed
+from server.demo_calls import connected
+from server.demo_scenes import GOAL
+from server.demo_scenes import play
+from server.demo_shown import Screen
+
+_PIPED_WIDTH = 110
+"""Columns when the output is no terminal, so that a log shows the same tables."""
+
+
+def show() -> bool:
+    """Play the demo; False when it failed, which is then told on stderr."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    failure: str | None = None
+    try:
+        asyncio.run(_play(Screen(console)))
+    except* (DemoFailed, MCPError, OSError, KeyError) as failed:
+        failure = _told(failed)
+    if failure is not None:
+        print(f"uds-mcp demo: {failure}", file=sys.stderr)  # noqa: T201 - said to the person who runs it
+        print("`uds-mcp doctor` says what is missing here", file=sys.stderr)  # noqa: T201
+    return failure is None
+
+
+async def _play(screen: Screen) -> None:
+    started_s = time.perf_counter()
+    screen.title("UDS: discover data you have never seen, and remember what you learned", f"goal: {GOAL}")
+    async with connected() as call:
+        _introduce(screen, call)
+        await play(screen, call)
+    screen.line("")
+    screen.title(f"Done in {time.perf_counter() - started_s:.1f} s.", "README.md says how to connect your own host.")
+
+
+def _introduce(screen: Screen, call: Caller) -> None:
+    server = call.client.server_info
+    named = f"{server.name} {server.version}" if server else "the server"
+    screen.line(
+        f"started {named} as a host would, over stdio; MCP {call.protocol}; "
+        f"first answer after {call.started_ms:,.0f} ms"
+    )
+
+
+def _told(failed: BaseExceptionGroup[BaseException]) -> str:
+    first: BaseException = failed
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    if isinstance(first, TimeoutError):
+        return "the server did not answer in time"
+    return f"the answer has no {first}" if isinstance(first, KeyError) else str(first)
