@@ -6,6 +6,7 @@ Every number on the screen comes out of an answer, or is a time that the client 
 import asyncio
 import sys
 import time
+from typing import cast
 
 from mcp import MCPError
 from rich.console import Console
@@ -54,10 +55,17 @@ def _introduce(screen: Screen, call: Caller) -> None:
     )
 
 
-def _told(failed: BaseExceptionGroup[BaseException]) -> str:
-    first: BaseException = failed
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    if isinstance(first, TimeoutError):
-        return "the server did not answer in time"
-    return f"the answer has no {first}" if isinstance(first, KeyError) else str(first)
+def _told(failed: BaseException) -> str:
+    match _innermost(failed):
+        case TimeoutError():
+            return "the server did not answer in time"
+        case KeyError() as missing:
+            return f"the answer has no {missing}"
+        case fault:
+            return str(fault)
+
+
+def _innermost(failed: BaseException) -> BaseException:
+    if not isinstance(failed, BaseExceptionGroup):
+        return failed
+    return _innermost(cast("BaseExceptionGroup[BaseException]", failed).exceptions[0])
