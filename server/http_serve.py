@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from collections.abc import Generator
 
+import anyio
 import uvicorn
 
 from server.health import add_health_routes
@@ -25,6 +26,9 @@ from sources.duckdb.source import DuckDBSource
 
 _GRACE_S = 1
 """Calls that are still running are cancelled after this long, so that the process is gone within two seconds."""
+
+_LEAVE_WITHIN_S = 1.2
+"""The engine is taken down after this long, even while the SDK still waits for clients that stopped listening."""
 
 
 def serve_http(settings: Settings, listen: Listen, listening: socket.socket, stop: Stop, source: DuckDBSource) -> None:
@@ -61,8 +65,18 @@ async def _serve(
             app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=_GRACE_S, server_header=False
         )
         web = _Uvicorn(config, lambda: _announce(listen, listening))
-        stop.call_on_stop(lambda: web.handle_exit(signal.SIGTERM, None))
-        await web.serve(sockets=[listening])
+        loop = asyncio.get_running_loop()
+        with anyio.CancelScope() as serving:
+            stop.call_on_stop(lambda: loop.call_soon_threadsafe(_leave, web, serving))
+            await web.serve(sockets=[listening])
+
+
+def _leave(web: uvicorn.Server, serving: anyio.CancelScope) -> None:
+    for name in ("uvicorn.error", "mcp"):
+        # Streams and calls that are cut off now are no defects, and their tracebacks would bury the ones that are.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    web.handle_exit(signal.SIGTERM, None)
+    serving.deadline = anyio.current_time() + _LEAVE_WITHIN_S
 
 
 def _announce(listen: Listen, listening: socket.socket) -> None:
