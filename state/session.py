@@ -1,0 +1,89 @@
+"""What a session is: a frozen value, made only by folding its events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from types import MappingProxyType
+from typing import Any
+
+from state.goals import Goal
+
+__all__ = ["Explored", "Finding", "Goal", "Kept", "Session"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A value under a key of the context or the preferences."""
+
+    value: Any
+    """JSON. Shared by everyone who reads the session: never change it."""
+    at: float
+    version: int
+    """Of the event that wrote it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A statement that is kept with its evidence. One with a key supersedes the earlier one with that key."""
+
+    id: str
+    key: str | None
+    value: Any
+    """JSON. Shared by everyone who reads the session: never change it."""
+    evidence: str | None
+    at: float
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explored:
+    """A schema the session has looked at."""
+
+    source: str
+    schema: str
+    attributes: tuple[str, ...]
+    """Those it saw measured, in the order in which it first did. Empty: only the schema itself."""
+    last_at: float
+    """When something new was last seen of it; looking again at the same is not an event."""
+
+
+def _none_kept() -> Mapping[str, Kept]:
+    return MappingProxyType({})
+
+
+def _no_keys() -> Mapping[str, int]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The state of a session at a version."""
+
+    handle: str
+    owner: str
+    label: str | None
+    ttl_s: float
+    """How long it lives after its last use."""
+    goals: tuple[Goal, ...] = ()
+    """Oldest first."""
+    context: Mapping[str, Kept] = field(default_factory=_none_kept)
+    preferences: Mapping[str, Kept] = field(default_factory=_none_kept)
+    findings: tuple[Finding, ...] = ()
+    """Oldest first."""
+    explored: tuple[Explored, ...] = ()
+    """In the order in which something new was last seen of them."""
+    parent: str | None = None
+    parent_version: int = 0
+    """The version of the parent from which this session inherited."""
+    level: int = 1
+    """1: it has no parent; 2: its parent has none; and so on."""
+    children: tuple[str, ...] = ()
+    conflicts: tuple[Mapping[str, Any], ...] = ()
+    """Those left open for somebody to resolve: none yet, since every strategy resolves at once."""
+    keys: Mapping[str, int] = field(default_factory=_no_keys)
+    """Idempotency keys that writes came with, and the version each of them made. Without the one it was opened with."""
+    created_at: float
+    last_access_at: float
+    expires_at: float
+    version: int
+    etag: str
