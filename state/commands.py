@@ -63,7 +63,7 @@ class Commands:
     async def look(self, handle: str) -> Session | None:
         """The session whoever asks, without moving its life on. None: unknown or expired."""
         standing = await self._folds.load(handle)
-        return None if standing is None else standing.session
+        return None if standing is None else standing.alive
 
     async def standing(self, handle: str, principal: str) -> Standing:
         """Raises `UnknownSession`, also when the session is another principal's."""

@@ -28,6 +28,13 @@ class Standing:
     head: Head
     size_bytes: int
     """All its events at rest."""
+    accessed_at: float
+    expires_at: float
+
+    @property
+    def alive(self) -> Session:
+        """The session with the life it has now; the events only know the one they left it with."""
+        return replace(self.session, last_access_at=self.accessed_at, expires_at=self.expires_at)
 
 
 class Folds:
@@ -48,10 +55,9 @@ class Folds:
             self._kept.pop(handle, None)
             return None
         standing = _standing(known, chapter)
-        if standing is not known:
+        if known is None or chapter.events or known.size_bytes != chapter.size_bytes:
             self._keep(handle, standing)
-        life = replace(standing.session, last_access_at=chapter.accessed_at, expires_at=chapter.expires_at)
-        return Standing(session=life, head=standing.head, size_bytes=standing.size_bytes)
+        return standing
 
     async def load_at(self, handle: str, version: int) -> Session | None:
         """The session as it was at a version, with the life it has now. None: unknown or expired."""
@@ -74,10 +80,12 @@ class Folds:
         head = await self._journal.append(handle, expected=standing.head, drafts=drafts, expires_at=expires_at)
         first = standing.head.version + 1
         events = [_written(draft, version, head.nonce) for version, draft in enumerate(drafts, start=first)]
-        session = replace(advance(standing.session, events), expires_at=expires_at)
-        # The exact size is read with the next chapter; a kept fold only needs it for its weight.
-        self._keep(handle, Standing(session=session, head=head, size_bytes=standing.size_bytes))
-        return session
+        session = advance(standing.session, events)
+        now = events[-1].at
+        # The exact size comes with the next chapter: here it is the kept fold's weight and nothing else.
+        kept = replace(standing, session=session, head=head, accessed_at=now, expires_at=expires_at)
+        self._keep(handle, kept)
+        return kept.alive
 
     def forget(self, handle: str) -> None:
         self._kept.pop(handle, None)
@@ -94,15 +102,16 @@ def _continues(known: Head, chapter: Chapter) -> bool:
 
 
 def _standing(known: Standing | None, chapter: Chapter) -> Standing:
-    if known is None:
-        session = fold(chapter.events)
-    elif chapter.events:
-        session = advance(known.session, chapter.events)
-    elif chapter.size_bytes == known.size_bytes:
-        return known
-    else:
-        session = known.session
-    return Standing(session=session, head=chapter.head, size_bytes=chapter.size_bytes)
+    session = fold(chapter.events) if known is None else known.session
+    if known is not None and chapter.events:
+        session = advance(session, chapter.events)
+    return Standing(
+        session=session,
+        head=chapter.head,
+        size_bytes=chapter.size_bytes,
+        accessed_at=chapter.accessed_at,
+        expires_at=chapter.expires_at,
+    )
 
 
 def _written(draft: Draft, version: int, nonce: str) -> Event:

@@ -118,7 +118,7 @@ class Sessions:
 
     async def get(self, handle: str, *, principal: str) -> Session:
         """The session as it stands. Raises `UnknownSession`."""
-        return await self._commands.used(await self._open(handle, principal))
+        return await self._commands.used((await self._commands.standing(handle, principal)).session)
 
     async def of(self, *, principal: str, limit: int) -> tuple[Session, ...]:
         """The principal's open sessions, newest access first, `limit` at most. Their lives are not moved on."""
@@ -214,7 +214,7 @@ class Sessions:
         return SessionStatistics(sessions=held.sessions, events=held.events)
 
     async def _open(self, handle: str, principal: str) -> Session:
-        return (await self._commands.standing(handle, principal)).session
+        return (await self._commands.standing(handle, principal)).alive
 
     async def _adopt(self, parent: str, child: str, principal: str) -> None:
         """Record the child in its parent; a child that cannot be recorded is closed again."""
