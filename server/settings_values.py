@@ -48,13 +48,13 @@ def duration_s(least_s: float, most_s: float, *, zero: bool = False) -> Callable
 
 
 def duration_text(seconds: float) -> str:
-    """The shortest exact way to write a duration: 3600 is `1h`, 90 is `90s`, 0.5 is `500ms`."""
+    """The shortest way to write a duration, exact to the millisecond: 3600 is `1h`, 90 is `90s`, 0.5 is `500ms`."""
     if seconds == 0:
         return "0"
     for unit in ("d", "h", "m", "s"):
         if seconds % _UNITS_S[unit] == 0:
             return f"{seconds / _UNITS_S[unit]:.0f}{unit}"
-    return f"{seconds * 1000:g}ms"
+    return f"{seconds * 1000:.0f}ms"
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

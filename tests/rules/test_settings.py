@@ -1,0 +1,201 @@
+"""What the environment may say, and how faults in it are told."""
+
+import os
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.settings import Settings
+from server.settings import SettingsFault
+from server.settings import default_state_dir
+from server.settings import read_settings
+from server.settings_values import duration_s
+from server.settings_values import duration_text
+from server.settings_values import size_bytes
+from server.settings_values import size_text
+
+
+def _fault_of(**environ: str) -> SettingsFault:
+    with pytest.raises(SettingsFault) as caught:
+        read_settings(environ)
+    return caught.value
+
+
+def test_an_empty_environment_gives_the_documented_defaults() -> None:
+    settings = read_settings({})
+    assert settings.paths == ()
+    assert settings.store == "memory"
+    assert (settings.session_ttl_s, settings.cache_ttl_s) == (3600.0, 300.0)
+    assert (settings.redis_url, settings.redis_max_retries, settings.redis_pool_size) == (None, 3, 10)
+    assert (settings.workers, settings.query_timeout_s) == (2, 30.0)
+    assert (settings.memory_limit_bytes, settings.cache_max_bytes) == (10**9, 64 * 2**20)
+
+
+@pytest.mark.parametrize("name", [row.name for row in read_settings({}).described()])
+def test_an_empty_variable_counts_as_not_set(name: str) -> None:
+    assert read_settings({name: "  "}) == read_settings({})
+
+
+def test_all_faults_are_told_at_once_with_variable_value_and_what_is_allowed() -> None:
+    fault = _fault_of(SESSION_TTL="soon", UDS_WORKERS="0", UDS_LOG_LEVEL="loud", CACHE_TTL="1m")
+    told = {each.variable: each for each in fault.faults}
+    assert set(told) == {"SESSION_TTL", "UDS_WORKERS", "UDS_LOG_LEVEL"}
+    assert told["UDS_WORKERS"].value == "0"
+    assert "1 to 8" in told["UDS_WORKERS"].allowed
+    assert all(each.variable in str(fault) for each in fault.faults)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SESSION_TTL", "999ms"),
+        ("SESSION_TTL", "31d"),
+        ("SESSION_TTL", "0"),
+        ("SESSION_TTL", "-5m"),
+        ("SESSION_TTL", "nan"),
+        ("SESSION_TTL", "5 minutes"),
+        ("CACHE_TTL", "0.5s"),
+        ("UDS_QUERY_TIMEOUT", "121s"),
+        ("UDS_QUERY_TIMEOUT", "0"),
+        ("UDS_MEMORY_LIMIT", "1"),
+        ("UDS_MEMORY_LIMIT", "10MB"),
+        ("UDS_MEMORY_LIMIT", "lots"),
+        ("UDS_WORKERS", "9"),
+        ("UDS_WORKERS", "2.0"),
+        ("UDS_WORKERS", "\u0662"),
+        ("UDS_CACHE_MAX_MB", "0"),
+        ("REDIS_MAX_RETRIES", "21"),
+        ("REDIS_MAX_RETRIES", "-1"),
+        ("REDIS_POOL_SIZE", "0"),
+        ("REDIS_POOL_SIZE", "1001"),
+        ("REDIS_URL", "http://localhost"),
+        ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "redis://host:port"),
+        ("UDS_ALLOWED_HOSTS", "https://example.com"),
+        ("UDS_ALLOWED_HOSTS", "*"),
+        ("UDS_ALLOWED_ORIGINS", "example.com"),
+        ("UDS_ALLOWED_ORIGINS", "*"),
+        ("STATE_STORE_TYPE", "postgres"),
+    ],
+)
+def test_a_value_outside_what_is_allowed_is_a_fault_of_its_own_variable(variable: str, value: str) -> None:
+    assert [each.variable for each in _fault_of(**{variable: value}).faults] == [variable]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1s", 1), ("90", 90), ("90s", 90), ("1.5h", 5400), ("2d", 172800), ("5M", 300)]
+)
+def test_durations_are_written_with_units_or_as_seconds(text: str, seconds: float) -> None:
+    assert read_settings({"SESSION_TTL": text}).session_ttl_s == seconds
+
+
+def test_a_cache_ttl_of_zero_is_allowed() -> None:
+    assert read_settings({"CACHE_TTL": "0"}).cache_ttl_s == 0
+
+
+@given(st.integers(min_value=1, max_value=30 * 86_400_000))
+def test_a_duration_shown_is_a_duration_that_reads_back_the_same(milliseconds: int) -> None:
+    seconds = milliseconds / 1000
+    assert duration_s(0.001, 30 * 86400)(duration_text(seconds)) == pytest.approx(seconds, rel=1e-5)
+
+
+@given(st.integers(min_value=1, max_value=10**9))
+def test_a_size_shown_is_a_size_that_reads_back_nearly_the_same(kilobytes: int) -> None:
+    size = kilobytes * 1000
+    assert size_bytes(0, 10**13)(size_text(size)) == size
+
+
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
+def test_a_store_of_a_later_version_is_refused_with_what_to_use(store: str) -> None:
+    (fault,) = _fault_of(STATE_STORE_TYPE=store).faults
+    assert fault.value == store
+    assert "not available in this version, use memory" in fault.allowed
+
+
+def test_several_paths_are_separated_as_in_path_or_by_line_ends(tmp_path: Path) -> None:
+    places = [tmp_path / name for name in ("a", "b, c", "d")]
+    for place in places:
+        place.mkdir()
+    text = f"{places[0]}{os.pathsep}{places[1]}\n {places[2]} \n{places[0]}"
+    assert read_settings({"UDS_DATA": text}).paths == tuple(places)
+
+
+def test_a_path_that_does_not_exist_is_a_fault(tmp_path: Path) -> None:
+    (fault,) = _fault_of(UDS_DATA=f"{tmp_path}{os.pathsep}{tmp_path / 'gone'}").faults
+    assert fault.variable == "UDS_DATA"
+    assert "gone" in fault.value
+
+
+def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    monkeypatch.chdir(tmp_path)
+    assert read_settings({"UDS_DATA": "rows.csv"}).paths == (tmp_path / "rows.csv",)
+
+
+def test_a_state_directory_that_is_a_file_is_a_fault(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    assert [each.variable for each in _fault_of(UDS_STATE_DIR=str(taken)).faults] == ["UDS_STATE_DIR"]
+
+
+def test_passwords_are_never_shown() -> None:
+    settings = read_settings({"REDIS_URL": "redis://someone:hunter2@cache.example:6380/1?password=hunter2"})
+    shown = {row.name: row.value for row in settings.described()}["REDIS_URL"]
+    assert "cache.example:6380" in shown
+    assert "hunter2" not in shown + repr(settings)
+    assert "hunter2" not in str(_fault_of(REDIS_URL="hunter2"))
+    assert "hunter2" not in str(_fault_of(REDIS_URL="redis://x:hunter2@host:no"))
+
+
+def test_hosts_and_origins_are_lists() -> None:
+    settings = read_settings(
+        {
+            "UDS_ALLOWED_HOSTS": "uds.example.com, [::1]:8000 ,other:*",
+            "UDS_ALLOWED_ORIGINS": "https://example.com,http://localhost:3000",
+        }
+    )
+    assert settings.allowed_hosts == ("uds.example.com", "[::1]:8000", "other:*")
+    assert settings.allowed_origins == ("https://example.com", "http://localhost:3000")
+
+
+def test_misspelt_variables_of_ours_are_told_and_those_of_others_are_not() -> None:
+    settings = read_settings({"UDS_DTA": "/somewhere", "PATH": "/bin", "UDS_WORKERS": "1"})
+    assert settings.unknown == ("UDS_DTA",)
+
+
+def test_every_field_is_described_and_every_setting_is_explained() -> None:
+    rows = read_settings({}).described()
+    assert len(rows) == len({row.name for row in rows}) == len(fields(Settings)) - 1  # `unknown` is no setting
+    assert len(rows) <= 20
+    assert all(row.meaning and row.default and row.value for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "expected"),
+    [
+        ("linux", {"HOME": "/home/ann"}, "/home/ann/.local/state/uds-mcp"),
+        ("linux", {"HOME": "/home/ann", "XDG_STATE_HOME": "/state"}, "/state/uds-mcp"),
+        ("darwin", {"HOME": "/Users/ann"}, "/Users/ann/Library/Application Support/uds-mcp"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/uds-mcp"),
+        ("win32", {"USERPROFILE": "/users/ann"}, "/users/ann/AppData/Local/uds-mcp"),
+    ],
+)
+def test_the_state_directory_is_where_the_platform_keeps_state(
+    platform: str, environ: dict[str, str], expected: str
+) -> None:
+    assert default_state_dir(environ, platform) == Path(expected)
+
+
+def test_the_environment_is_read_in_one_file_only() -> None:
+    root = Path(__file__).parents[2]
+    readers = [
+        path.relative_to(root).as_posix()
+        for package in ("server", "tools", "state", "sources")
+        for path in (root / package).rglob("*.py")
+        if re.search(r"os\.(environ|getenv)", path.read_text(encoding="utf-8"))
+    ]
+    assert readers == ["server/settings.py"]
