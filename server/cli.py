@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from server import __version__
 from server.settings import Settings
 from server.settings import SettingsFault
-from server.settings import read_process_settings
+from server.settings import read_own_settings
 from server.settings import read_settings
 
 EXIT_DONE = 0
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
     """Do what the command line says and return the exit code of the process."""
     asked = _parser().parse_args(arguments)
     try:
-        settings = read_process_settings()
+        settings = read_own_settings()
     except SettingsFault as fault:
         _tell(_fault_text(fault))
         return EXIT_WRONG

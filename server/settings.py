@@ -134,7 +134,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def read_process_settings() -> Settings:
+def read_own_settings() -> Settings:
     """Settings of this process. Raises `SettingsFault`."""
     return read_settings(os.environ)
 
