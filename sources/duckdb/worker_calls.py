@@ -1,0 +1,121 @@
+"""What a worker does with one call: guard it, run it, explain it, and turn all of that into one frame."""
+
+import json
+import threading
+import time
+from typing import Any
+from typing import cast
+
+import duckdb
+
+from sources.duckdb import diagnosis
+from sources.duckdb.guard import Rejected
+from sources.duckdb.guard import Verdict
+from sources.duckdb.guard import folded
+from sources.duckdb.guard import judge
+from sources.duckdb.query import Fault
+from sources.duckdb.query import Fetched
+from sources.duckdb.query import Window
+from sources.duckdb.query import fault_of
+from sources.duckdb.query import fetched
+from sources.duckdb.query import subquery
+from sources.duckdb.wire import Frame
+
+_RELATIONS = "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'memory' AND table_schema = 'main'"
+
+
+class Answering:
+    """Answers calls one after the other on fresh cursors of one locked connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, limits: dict[str, Any]) -> None:
+        self._connection = connection
+        self._limits = limits
+        names = cast("list[tuple[str]]", connection.execute(_RELATIONS).fetchall())
+        self._relations = {folded(name): name for (name,) in names}
+        self._guarding = connection.cursor()
+        self._guarding.execute("SELECT json_serialize_sql('SELECT 1')").fetchall()
+        self._turn = threading.Lock()
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self._call: object = None
+        self._stopped: object = None
+
+    def answer(self, call: Frame) -> tuple[str, bool]:
+        """The body of the answering frame, and whether this worker is of no use any more."""
+        cursor = self._connection.cursor()
+        with self._turn:
+            self._cursor, self._call = cursor, call["call"]
+        try:
+            return self._rows(cursor, call), False
+        except Fault as fault:
+            return self._fault(fault), fault.kind == "unreachable"
+        except (duckdb.Error, MemoryError) as error:
+            return self._fault(fault_of(error)), True
+        finally:
+            with self._turn:
+                self._cursor = self._call = None
+            cursor.close()
+
+    def interrupt(self, call: object) -> None:
+        with self._turn:
+            self._stopped = call
+            if self._cursor is not None and self._call == call:
+                self._cursor.interrupt()
+
+    def progress(self) -> Frame | None:
+        """How far the running call is, 0 to 1; None when the engine cannot tell or nothing runs."""
+        with self._turn:
+            if self._cursor is None:
+                return None
+            if self._stopped == self._call:
+                self._cursor.interrupt()
+                return None
+            share = self._cursor.query_progress()
+            return {"call": cast("int", self._call), "progress": min(share, 100.0) / 100} if share >= 0 else None
+
+    def _fault(self, fault: Fault) -> str:
+        return json.dumps({"call": self._call_number(), "fault": fault.as_json()})
+
+    def _call_number(self) -> int:
+        return cast("int", self._call)
+
+    def _rows(self, cursor: duckdb.DuckDBPyConnection, call: Frame) -> str:
+        started = time.monotonic()
+        sql = str(call["sql"])
+        limits = self._limits
+        window = Window(
+            limit=cast("int", call["limit"]),
+            offset=cast("int", call["offset"]),
+            answer_bytes=limits["answer_bytes"],
+            cell_chars=limits["cell_chars"],
+        )
+        if not call["guarded"]:
+            parameters = cast("list[Any]", call["parameters"])
+            return self._body(fetched(cursor, sql.rstrip("; \n"), parameters, window), None, None)
+        verdict = self._judged(sql)
+        text = subquery(self._guarding, sql, verdict.tree)
+        found = fetched(cursor, text, (), window)
+        left_s = cast("float", call["within_s"]) - (time.monotonic() - started)
+        why = diagnosis.why(cursor, verdict.tree, found, window, left_s)
+        return self._body(found, verdict, why)
+
+    def _judged(self, sql: str) -> Verdict:
+        asked = self._guarding.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql])
+        try:
+            row = asked.fetchone()
+            return judge(str(row[0]) if row else "{}", sql, self._relations)
+        except Rejected as rejected:
+            raise Fault("rejected", str(rejected), rejected.remedy) from rejected
+
+    def _body(self, found: Fetched, verdict: Verdict | None, why: str | None) -> str:
+        facts = {
+            "call": self._call_number(),
+            "columns": found.columns,
+            "more": found.more,
+            "cut": found.cut,
+            "took_ms": found.took_ms,
+            "bytes": sum(map(len, found.rows)),
+            "repeatable": verdict.repeatable if verdict else False,
+            "schemas": verdict.schemas if verdict else (),
+            "diagnosis": why,
+        }
+        return f'{json.dumps(facts)[:-1]}, "rows": [{",".join(found.rows)}]}}'
