@@ -9,11 +9,13 @@ import time
 from typing import cast
 
 from mcp import MCPError
+from mcp import StdioServerParameters
 from rich.console import Console
 
 from server.demo_calls import Caller
 from server.demo_calls import DemoFailed
 from server.demo_calls import connected
+from server.demo_calls import own_command
 from server.demo_scenes import GOAL
 from server.demo_scenes import play
 from server.demo_shown import Screen
@@ -22,12 +24,15 @@ _PIPED_WIDTH = 110
 """Columns when the output is no terminal, so that a log shows the same tables."""
 
 
-def show() -> bool:
-    """Play the demo; False when it failed, which is then told on stderr."""
+def show(command: StdioServerParameters | None = None) -> bool:
+    """Play the demo against the server that `command` starts; False when it failed, which is then told on stderr.
+
+    None: our own server on the bundled sample.
+    """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     failure: str | None = None
     try:
-        asyncio.run(_play(Screen(console)))
+        asyncio.run(_play(Screen(console), command or own_command()))
     except* (DemoFailed, MCPError, OSError, KeyError) as failed:
         failure = _told(failed)
     if failure is not None:
@@ -36,10 +41,10 @@ def show() -> bool:
     return failure is None
 
 
-async def _play(screen: Screen) -> None:
+async def _play(screen: Screen, command: StdioServerParameters) -> None:
     started_s = time.perf_counter()
     screen.title("UDS: discover data you have never seen, and remember what you learned", f"goal: {GOAL}")
-    async with connected() as call:
+    async with connected(command) as call:
         _introduce(screen, call)
         await play(screen, call)
     screen.line("")

@@ -56,11 +56,11 @@ class Caller:
 
 
 @asynccontextmanager
-async def connected() -> AsyncGenerator[Caller]:
-    """Start the server with default settings, so on the bundled sample, and connect to it."""
+async def connected(command: StdioServerParameters) -> AsyncGenerator[Caller]:
+    """Start the server and connect to it. Only what every program needs is inherited, so settings are the defaults."""
     started_s = time.perf_counter()
     with anyio.fail_after(_START_WITHIN_S) as starting:
-        async with Client(own_command()) as client:
+        async with Client(command) as client:
             await client.list_tools()
             starting.deadline = float("inf")
             yield Caller(client, client.protocol_version, (time.perf_counter() - started_s) * 1000)

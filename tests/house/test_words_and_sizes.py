@@ -14,8 +14,10 @@ _FILES = sorted(path for package in _PACKAGES for path in (_ROOT / package).rglo
 _FILE_LINES_MOST = 400
 _BODY_LINES_MOST = 40
 _BODY_LINES_P90 = 20
-_EMPTY_WORDS = {"manager", "handler", "helper", "helpers", "util", "utils", "common"}
-_EMPTY_WORDS |= {"base", "data", "info", "process", "processor", "misc"}
+_EMPTY_WORDS = {
+    *("manager", "handler", "helper", "helpers", "util", "utils", "common"),
+    *("base", "data", "info", "process", "processor", "misc"),
+}
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
