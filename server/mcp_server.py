@@ -17,8 +17,8 @@ from server.faults import fault_text
 from server.instructions import INSTRUCTIONS
 from server.parts import Parts
 from server.prompts import add_prompts
+from server.registration import RegisteredTool
 from server.registration import principal
-from server.registration import registered
 from server.settings import Settings
 from tools.call import Call
 from tools.ports import session_uri
@@ -44,7 +44,7 @@ def build_server(parts: Parts, settings: Settings) -> MCPServer:
         description="Discover data you have never seen, and remember what you learned.",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[registered(tool, lambda handle: changed(session_uri(handle))) for tool in parts.tools],
+        tools=[RegisteredTool.of(tool, lambda handle: changed(session_uri(handle))) for tool in parts.tools],
         subscriptions=bus,
         log_level=settings.log_level,
     )

@@ -1,20 +1,19 @@
 """Where everything is built, in one place and one order, and taken down again: no globals, no hooks."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from dataclasses import field
 
+from server.settings import Settings
 from sources.duckdb.source import DuckDBSource
+from sources.protocol import Source
 from state.cache import ResultCache
 from state.memory import MemoryJournal
 from state.sessions import Sessions
-
-from server.settings import Settings
-from sources.protocol import Source
 from tools.ports import Notes
 from tools.ports import Ports
 from tools.resources import Resources
@@ -51,7 +50,7 @@ def prestart(settings: Settings) -> DuckDBSource:
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None) -> AsyncIterator[Parts]:
+async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None) -> AsyncGenerator[Parts]:
     """Build all parts and take them down at the end, also when the body fails or is cancelled."""
     async with AsyncExitStack() as stack:
         embedded = prestarted or prestart(settings)

@@ -45,7 +45,33 @@ class RegisteredTool(SdkTool):
     _ours: Tool = PrivateAttr()
     _arguments: Arguments = PrivateAttr()
     _allowed: tuple[str, ...] = PrivateAttr()
-    _changed: Callable[[str], None] = PrivateAttr()
+    _changed: Changed = PrivateAttr()
+
+    @classmethod
+    def of(cls, tool: Tool, changed: Changed) -> "RegisteredTool":
+        """Wrap a tool for the SDK; `changed` is told the handle of a session that a call changed."""
+        adapter, parameters = arguments_of(tool.method)
+        made = cls(
+            fn=tool.method,
+            name=tool.name,
+            title=tool.title,
+            description=" ".join((tool.method.__doc__ or "").split()),
+            parameters=parameters,
+            fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=output_schema_of(tool.answer)),
+            is_async=True,
+            context_kwarg=None,
+            annotations=ToolAnnotations(
+                read_only_hint=tool.reads_only,
+                destructive_hint=tool.destroys,
+                idempotent_hint=tool.idempotent,
+                open_world_hint=False,
+            ),
+        )
+        made._ours = tool
+        made._arguments = adapter
+        made._allowed = tuple(parameters["properties"])
+        made._changed = changed
+        return made
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: FBT001, FBT002 - the SDK's signature
         """Answer one call; every anticipated fault is an answer too."""
@@ -70,32 +96,6 @@ class RegisteredTool(SdkTool):
         )
 
 
-def registered(tool: Tool, changed: Callable[[str], None]) -> RegisteredTool:
-    """Wrap a tool for the SDK; `changed` is told the handle of a session that a call changed."""
-    adapter, parameters = arguments_of(tool.method)
-    made = RegisteredTool(
-        fn=tool.method,
-        name=tool.name,
-        title=tool.title,
-        description=_description(tool),
-        parameters=parameters,
-        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=output_schema_of(tool.answer)),
-        is_async=True,
-        context_kwarg=None,
-        annotations=ToolAnnotations(
-            read_only_hint=tool.reads_only,
-            destructive_hint=tool.destroys,
-            idempotent_hint=tool.idempotent,
-            open_world_hint=False,
-        ),
-    )
-    made._ours = tool  # noqa: SLF001 - private attributes of a pydantic model are set after it is made
-    made._arguments = adapter  # noqa: SLF001
-    made._allowed = tuple(parameters["properties"])  # noqa: SLF001
-    made._changed = changed  # noqa: SLF001
-    return made
-
-
 def principal() -> str:
     """Who calls, as the transport authenticated them."""
     token = get_access_token()
@@ -113,10 +113,6 @@ def _call_key(context: Context[Any, Any]) -> str | None:
         if isinstance(value, str) and 0 < len(value) <= 200:  # noqa: PLR2004 - as the argument of the same name
             return value
     return None
-
-
-def _description(tool: Tool) -> str:
-    return " ".join((tool.method.__doc__ or "").split())
 
 
 def _failed(text: str) -> CallToolResult:

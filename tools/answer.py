@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 from pydantic import ConfigDict
-from state.cache import Hit
 
 from sources import protocol
+from state.cache import Hit
 from tools.times import rfc3339
 
 _QUERY_CHARS = 400
@@ -19,7 +19,7 @@ _QUERY_CHARS = 400
 class Answer(BaseModel):
     """Fields that are None are left out of what is sent."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
 class Provenance(Answer):

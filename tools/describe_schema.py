@@ -6,9 +6,9 @@ from typing import Any
 from typing import Literal
 
 from pydantic import Field
-from state.cache import Loaded
 
 from sources import protocol
+from state.cache import Loaded
 from tools import limits
 from tools.answer import Answer
 from tools.answer import Discovery
@@ -54,7 +54,7 @@ class DescribedAttribute(Answer):
 class SchemaDescribed(Discovery):
     """Attributes in the order of the schema."""
 
-    schema_name: str = Field(alias="schema")
+    schema_name: str = Field(serialization_alias="schema")
     source: str
     rows: int
     time_attribute: str | None = None

@@ -7,10 +7,10 @@ from typing import Annotated
 from typing import Literal
 
 from pydantic import Field
-from state.session import Session
 
 from sources import protocol
 from sources.errors import SourceError
+from state.session import Session
 from tools import limits
 from tools.answer import Answer
 from tools.answer import Discovery
@@ -44,7 +44,7 @@ class ListedSchema(Answer):
     """A schema as far as it is known without reading rows; `rows` is left out when counting needs a scan."""
 
     source: str
-    schema_name: str = Field(alias="schema")
+    schema_name: str = Field(serialization_alias="schema")
     rows: int | None = None
     attributes: int
     first_at: str | None = None

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from state.session import Session
-
 from sources.protocol import Schema
 from sources.protocol import Source
+from state.session import Session
 from tools.answer import Answer
 from tools.ports import Ports
 from tools.relevance import rank

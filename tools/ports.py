@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from dataclasses import field
 from urllib.parse import quote
 
+from sources.errors import SourceError
+from sources.errors import UnknownSchema
+from sources.protocol import Schema
+from sources.protocol import Source
 from state.cache import Hit
 from state.cache import Loaded
 from state.cache import ResultCache
 from state.errors import StateError
 from state.session import Session
 from state.sessions import Sessions
-
-from sources.errors import SourceError
-from sources.errors import UnknownSchema
-from sources.protocol import Schema
-from sources.protocol import Source
 from tools.answer import Prepared
 from tools.call import Call
 from tools.errors import UnknownSource

@@ -5,9 +5,9 @@ from typing import Annotated
 from typing import Any
 
 from pydantic import Field
-from state.cache import Loaded
 
 from sources import protocol
+from state.cache import Loaded
 from tools import limits
 from tools.answer import Answer
 from tools.answer import Discovery
@@ -38,8 +38,8 @@ class TopValue(Answer):
 class Bucket(Answer):
     """`from` <= value < `to`; the last bucket includes its end."""
 
-    low: Any = Field(alias="from")
-    high: Any = Field(alias="to")
+    low: Any = Field(serialization_alias="from")
+    high: Any = Field(serialization_alias="to")
     rows: int
 
 
@@ -54,7 +54,7 @@ class TextFormat(Answer):
 class AttributeProfiled(Discovery):
     """Fields that make no sense for the type are left out."""
 
-    schema_name: str = Field(alias="schema")
+    schema_name: str = Field(serialization_alias="schema")
     attribute: str
     source: str
     type: str

@@ -10,8 +10,8 @@ from typing import Any
 from typing import TypeVar
 
 from pydantic import Field
-from state.session import Session
 
+from state.session import Session
 from tools.answer import Answer
 from tools.answer import Rendered
 from tools.answer import render
@@ -58,7 +58,7 @@ class ExploredShown(Answer):
     """A schema the session looked at, and the attributes it saw."""
 
     source: str
-    schema_name: str = Field(alias="schema")
+    schema_name: str = Field(serialization_alias="schema")
     attributes: list[str]
     last_at: str
 

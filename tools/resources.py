@@ -4,10 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from sources.errors import UnknownSchema
 from state.session import Kept
 from state.session import Session
-
-from sources.errors import UnknownSchema
 from tools.call import Call
 from tools.names import nearest
 from tools.ports import Ports

@@ -7,9 +7,9 @@ from typing import Any
 from typing import Literal
 
 from pydantic import Field
-from state.cache import Loaded
 
 from sources import protocol
+from state.cache import Loaded
 from tools import limits
 from tools.answer import Answer
 from tools.answer import Discovery

@@ -4,7 +4,6 @@ from typing import Any
 
 from state.session import Goal
 from state.session import Session
-
 from tools.answer import Answer
 from tools.times import rfc3339
 

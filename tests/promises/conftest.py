@@ -1,6 +1,7 @@
 """A whole server over the bundled sample, and a real client on it, in both protocol eras."""
 
 import json
+from collections.abc import AsyncGenerator
 from collections.abc import AsyncIterator
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ def anyio_backend() -> str:
 
 
 @asynccontextmanager
-async def serve(environ: Mapping[str, str]) -> AsyncIterator[MCPServer]:
+async def serve(environ: Mapping[str, str]) -> AsyncGenerator[MCPServer]:
     """A server with the given environment, taken down at the end."""
     settings = read_settings(environ)
     async with open_parts(settings) as parts:
