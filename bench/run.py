@@ -1,0 +1,66 @@
+"""Runs every benchmark, prints one table, and keeps the numbers in bench/results.
+
+    python bench/run.py [NAME ...]
+
+Names are those of the files without `_bench.py`; all of them run when none is given. The exit code is 1 when a bound is
+missed or a benchmark fails.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_HERE = Path(__file__).parent
+_RESULTS = _HERE / "results"
+
+
+def main(names: list[str]) -> int:
+    _RESULTS.mkdir(exist_ok=True)
+    files = sorted(_HERE.glob("*_bench.py"))
+    chosen = [file for file in files if not names or file.stem.removesuffix("_bench") in names]
+    rows: list[dict[str, Any]] = []
+    failed: list[str] = []
+    for file in chosen:
+        print(f"--- {file.stem}", flush=True)
+        result = _RESULTS / f"{file.stem}.json"
+        result.unlink(missing_ok=True)
+        ended = subprocess.run([sys.executable, str(file), "--json", str(result)], check=False)
+        if ended.returncode or not result.exists():
+            failed.append(file.stem)
+        if result.exists():
+            rows += json.loads(result.read_text(encoding="utf-8"))
+    Console().print(_table(rows))
+    for name in failed:
+        print(f"{name} failed")
+    return 1 if failed or not chosen or not all(row["ok"] for row in rows) else 0
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="measured")
+    for heading in ("what", "value", "unit", "versus", "ratio", "bound", "holds"):
+        table.add_column(heading, justify="left" if heading in {"what", "unit", "holds"} else "right")
+    for row in rows:
+        numbers = {key: _shown(row.get(key)) for key in ("value", "versus", "ratio", "bound")}
+        table.add_row(
+            str(row["name"]),
+            numbers["value"],
+            str(row.get("unit", "")),
+            numbers["versus"],
+            numbers["ratio"],
+            numbers["bound"],
+            "yes" if row["ok"] else "NO",
+        )
+    return table
+
+
+def _shown(value: object) -> str:
+    return f"{value:,.4g}" if isinstance(value, int | float) else str(value or "")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
