@@ -163,7 +163,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
         worker = await self._pool.acquire(deadline)
-        number = next(self._numbers)
+        number = self._pool.queries = next(self._numbers)
         answer = worker.ask(call | {"call": number, "within_s": deadline - loop.time()}, progress)
         try:
             async with asyncio.timeout_at(deadline):

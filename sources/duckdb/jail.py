@@ -1,6 +1,7 @@
-"""The wall around a worker that DuckDB does not build: on Linux, Landlock takes away every write, every network
-connection and every read outside the mounted files, for good and for all later threads of the process.
+"""The wall around a worker that DuckDB does not build: nothing is written, nothing is connected to.
 
+On Linux, Landlock takes away every write, every TCP connection and every read outside the mounted files, for good and
+for all later threads of the process.
 DuckDB's allowed_directories grants writing too, so this wall is what keeps the user's files as they are.
 Source: https://docs.kernel.org/userspace-api/landlock.html for the numbers.
 """

@@ -1,5 +1,6 @@
 """The settings that close a DuckDB connection for good, in the one order that works."""
 
+from pathlib import Path
 from typing import Any
 from typing import Final
 
@@ -44,8 +45,6 @@ def lock_down(
 
 
 def _is_folder(path: str) -> bool:
-    from pathlib import Path
-
     return Path(path).is_dir()
 
 

@@ -49,12 +49,15 @@ class EngineLimits:
 
 def rlimits(address_space_bytes: int) -> tuple[EngineLimit, ...]:
     """Limit this process, for good; call it before duckdb is imported. Returns what is really in force."""
-    names = {
-        "address_space": (f"{address_space_bytes} bytes", "RLIMIT_AS", address_space_bytes),
-        "file_writes": ("0 bytes", "RLIMIT_FSIZE", 0),
-        "core_dumps": ("0 bytes", "RLIMIT_CORE", 0),
-    }
-    return tuple(_limited(name, *facts) for name, facts in names.items())
+    return (
+        _limited("address_space", f"{address_space_bytes} bytes", "RLIMIT_AS", address_space_bytes),
+        _limited("core_dumps", "0 bytes", "RLIMIT_CORE", 0),
+    )
+
+
+def no_file_writes() -> EngineLimit:
+    """Let this process write to no file any more; pipes stay open. Call it when Python has loaded its modules."""
+    return _limited("file_writes", "0 bytes", "RLIMIT_FSIZE", 0)
 
 
 def _limited(name: str, shown: str, resource_name: str, value: int) -> EngineLimit:

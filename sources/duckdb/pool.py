@@ -1,11 +1,13 @@
 """Which worker serves which call: a few workers, callers served in the order they came, dead workers replaced."""
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from typing import Final
 from typing import cast
 
@@ -15,7 +17,9 @@ from sources.duckdb.pool_worker import Worker
 from sources.duckdb.pool_worker import WorkerDied
 from sources.errors import QuotaSpent
 from sources.errors import SourceUnreachable
-from sources.protocol import Json
+
+if TYPE_CHECKING:
+    from sources.protocol import Json
 
 log: Final = logging.getLogger(__name__)
 _RETRY_AFTER_S: Final = 1.0
@@ -23,7 +27,7 @@ _RETRY_AFTER_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatistics:
-    """Counts since the start; `workers` and `busy` are now."""
+    """`workers` and `busy` are now, the others since the start; `killed` counts every worker that ended."""
 
     workers: int
     busy: int
@@ -49,7 +53,7 @@ class Pool:
         self._closed = False
         self._spawned = 0
         self._killed = 0
-        self._queries = 0
+        self.queries = 0
         self.reported: list[Json] = []
         """The limits that the newest worker said are in force."""
 
@@ -64,7 +68,7 @@ class Pool:
             busy=len(self._busy),
             spawned=self._spawned,
             killed=self._killed,
-            queries=self._queries,
+            queries=self.queries,
         )
 
     async def acquire(self, deadline: float) -> Worker:
@@ -75,9 +79,11 @@ class Pool:
         if self._closed:
             raise SourceUnreachable("the engine is closed")
         self._adopt()
+        for worker in [worker for worker in self._idle if not worker.alive]:
+            self._discard(worker)
         if self._idle and not self._waiting:
             return self._taken(self._idle.pop())
-        if len(self._workers()) < self._size:
+        if len(self._current()) < self._size:
             self._start()
         return await self._turn(deadline)
 
@@ -124,6 +130,9 @@ class Pool:
     def _workers(self) -> set[Worker]:
         return {*self._starting, *self._idle, *self._busy}
 
+    def _current(self) -> list[Worker]:
+        return [worker for worker in self._workers() if worker.mount is self._mount]
+
     def _spawned_worker(self) -> Worker:
         self._spawned += 1
         return Worker(self._mount, self._limits.address_space_bytes)
@@ -166,7 +175,7 @@ class Pool:
         if stale:
             return
         log.warning("a worker of the engine did not start: %s", reason)
-        if not self._workers():
+        if not self._current():
             self._fail_waiting(SourceUnreachable(f"the engine did not start: {reason}", self._limits.start_s))
 
     def _ended(self, worker: Worker) -> None:
@@ -182,7 +191,7 @@ class Pool:
             self._idle.remove(worker)
         worker.kill()
         self._killed += 1
-        if not self._closed and not self._workers() and worker.mount is self._mount:
+        if not self._closed and not self._current() and worker.mount is self._mount:
             self._start()
 
     def _retire(self, worker: Worker) -> None:
@@ -194,7 +203,6 @@ class Pool:
         if handle := self._retiring.pop(worker, None):
             handle.cancel()
         self._busy.add(worker)
-        self._queries += 1
         return worker
 
     async def _turn(self, deadline: float) -> Worker:
@@ -205,6 +213,8 @@ class Pool:
                 return await turn
         except TimeoutError:
             self._unturned(turn)
+            if not self._busy:
+                raise SourceUnreachable("the engine is still starting; try again in a moment") from None
             raise QuotaSpent("all workers of the engine were busy", _RETRY_AFTER_S) from None
         except asyncio.CancelledError:
             self._unturned(turn)
@@ -239,7 +249,7 @@ class Pool:
 
 def _on_loop(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> Callable[[], None]:
     def scheduled() -> None:
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
             loop.call_soon_threadsafe(act)
 
     return scheduled

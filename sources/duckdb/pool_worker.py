@@ -8,15 +8,18 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Final
 from typing import cast
 
 from sources.duckdb import wire
 from sources.protocol import Json
 from sources.protocol import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ROOT: Final = str(Path(__file__).resolve().parent.parent.parent)
 _BOOTSTRAP: Final = "import sys; sys.path[:0] = {paths!r}; from sources.duckdb.worker import main; main()"
@@ -59,6 +62,7 @@ class Worker:
         """Send one call; the answer arrives in the future, which fails with `WorkerDied`."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Frame] = loop.create_future()
+        answer.add_done_callback(_looked_at)
 
         def take(received: Frame | None) -> None:
             if answer.done():
@@ -66,7 +70,8 @@ class Worker:
             if received is None:
                 answer.set_exception(WorkerDied(self._process.poll()))
             elif "progress" in received:
-                progress(cast("float", received["progress"]), "running the query")
+                if received["call"] == frame["call"]:
+                    progress(cast("float", received["progress"]), "running the query")
             else:
                 self._listen = None
                 answer.set_result(received)
@@ -80,6 +85,10 @@ class Worker:
         if self._process.poll() is not None:
             listen(None)
         return answer
+
+    @property
+    def alive(self) -> bool:
+        return not self.dead and self._process.poll() is None
 
     def interrupt(self, call: int) -> None:
         self._send({"op": "interrupt", "call": call})
@@ -126,6 +135,12 @@ class Worker:
             self.mounted.set_result(frame)
         elif (listen := self._listen) is not None:
             listen(frame)
+
+
+def _looked_at(answer: asyncio.Future[Frame]) -> None:
+    """A caller that went away does not look at how its call ended; that is no mistake worth a warning."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _command(address_space_bytes: int) -> list[str]:

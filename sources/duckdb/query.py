@@ -161,7 +161,7 @@ def _read(kind: str, converter: Converter) -> tuple[str, Read]:
 
 
 def _lines(cursor: duckdb.DuckDBPyConnection, reads: tuple[Read, ...], converter: Converter) -> Iterator[str]:
-    if cursor.description is None:
+    if not cursor.description:
         return
     while batch := cast("list[tuple[object, ...]]", cursor.fetchmany(_BATCH_ROWS)):
         for row in batch:

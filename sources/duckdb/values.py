@@ -46,8 +46,8 @@ class Converter:
                 return self.text(value)
             case Decimal():
                 return _decimal(value)
-            case bytes() | bytearray() | memoryview():
-                return self._blob(bytes(value))
+            case bytes():
+                return self._blob(value)
             case list() | tuple() | dict():
                 return self._nested(cast("list[object] | dict[object, object]", value), depth)
             case _:

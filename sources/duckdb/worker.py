@@ -5,20 +5,26 @@ The main thread only reads, so an interrupt or the end of the server is noticed 
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import BinaryIO
 from typing import Final
 from typing import cast
 
 from sources.duckdb import wire
+from sources.duckdb.limits import no_file_writes
 from sources.duckdb.limits import rlimits
 from sources.protocol import EngineLimit
 from sources.protocol import Json
+
+if TYPE_CHECKING:
+    from sources.duckdb.worker_calls import Answering
 
 _TICK_S: Final = 0.25
 _STACK_BYTES: Final = 16 * 2**20
@@ -28,6 +34,7 @@ _LOST: Final = 70
 
 def main() -> None:
     """Serve until standard input ends. `sys.argv[1]`: bytes of address space."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides when we end
     in_force = rlimits(int(sys.argv[1]))
     reading, writing = _own_wire()
     import duckdb  # noqa: PLC0415 - after the limits, so that they hold for everything it allocates
@@ -79,16 +86,18 @@ class _Sender:
 
 
 def _opened(duckdb: Any, first: wire.Frame, in_force: tuple[EngineLimit, ...], send: _Sender) -> "_Session":
-    from sources.duckdb.jail import jail  # noqa: PLC0415 - after duckdb: importing is not allowed to be slowed by it
-    from sources.duckdb.jail_settings import lock_down  # noqa: PLC0415
+    from sources.duckdb.jail import jail  # noqa: PLC0415 - not needed before there is a mount
+    from sources.duckdb.jail_settings import lock_down  # noqa: PLC0415 - imports duckdb, so after the limits
+    from sources.duckdb.worker_calls import Answering  # noqa: PLC0415 - imports duckdb
 
     readable = [str(path) for path in cast("list[Json]", first["readable"])]
-    in_force += jail(readable)
+    mount = _mount_entry(first)
+    in_force += (no_file_writes(), *jail(readable))
     limits = cast("dict[str, Any]", first["limits"])
     connection = duckdb.connect(":memory:", config={"temp_directory": "", "threads": limits["threads"]})
-    catalogue = _mounted(connection, first)
+    catalogue = mount(connection, cast("dict[str, Json]", first["plan"]))
     in_force += lock_down(connection, readable, limits)
-    session = _Session(connection, limits, send)
+    session = _Session(Answering(connection, limits), send)
     send({"mounted": catalogue, "limits": [_limit_json(limit) for limit in in_force], "pid": os.getpid()})
     return session
 
@@ -97,25 +106,26 @@ def _limit_json(limit: EngineLimit) -> Json:
     return {"name": limit.name, "value": limit.value, "in_force": limit.in_force, "why": limit.why}
 
 
-def _mounted(connection: Any, first: wire.Frame) -> Json:
-    """Either the plain plan of trusted statements, or whatever the named function makes of the plan."""
-    plan = cast("dict[str, Json]", first["plan"])
-    if set(plan) == {"statements"}:
-        for statement in cast("list[str]", plan["statements"]):
-            connection.execute(statement)
-        return {}
+def _mount_entry(first: wire.Frame) -> Callable[[Any, dict[str, Json]], Json]:
+    """The function that mounts, imported while this process may still write its compiled form."""
+    if set(cast("dict[str, Json]", first["plan"])) == {"statements"}:
+        return _run_statements
     module, _, name = str(first["entry"]).partition(":")
-    mount = cast("Callable[[Any, dict[str, Json]], Json]", getattr(import_module(module), name))
-    return mount(connection, plan)
+    return cast("Callable[[Any, dict[str, Json]], Json]", getattr(import_module(module), name))
+
+
+def _run_statements(connection: Any, plan: dict[str, Json]) -> Json:
+    """The plain plan: run these trusted statements; there is no catalogue."""
+    for statement in cast("list[str]", plan["statements"]):
+        connection.execute(statement)
+    return {}
 
 
 class _Session:
     """The calls of one worker: at most one at a time."""
 
-    def __init__(self, connection: Any, limits: dict[str, Any], send: _Sender) -> None:
-        from sources.duckdb.worker_calls import Answering  # noqa: PLC0415 - imports duckdb
-
-        self._answering = Answering(connection, limits)
+    def __init__(self, answering: "Answering", send: _Sender) -> None:
+        self._answering = answering
         self._send = send
         self._calls: list[wire.Frame] = []
         self._waiting = threading.Semaphore(0)

@@ -24,6 +24,10 @@ from sources.duckdb.wire import Frame
 _RELATIONS = "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'memory' AND table_schema = 'main'"
 
 
+_RUINED = (duckdb.FatalException, duckdb.InternalException, MemoryError)
+"""After these the process cannot be trusted to go on."""
+
+
 class Answering:
     """Answers calls one after the other on fresh cursors of one locked connection."""
 
@@ -47,7 +51,7 @@ class Answering:
         try:
             return self._rows(cursor, call), False
         except Fault as fault:
-            return self._fault(fault), fault.kind == "unreachable"
+            return self._fault(fault), isinstance(fault.__cause__, _RUINED)
         except (duckdb.Error, MemoryError) as error:
             return self._fault(fault_of(error)), True
         finally:
@@ -95,7 +99,7 @@ class Answering:
         text = subquery(self._guarding, sql, verdict.tree)
         found = fetched(cursor, text, (), window)
         left_s = cast("float", call["within_s"]) - (time.monotonic() - started)
-        why = diagnosis.why(cursor, verdict.tree, found, window, left_s)
+        why = diagnosis.why(cursor, verdict.tree, found, window.offset, left_s)
         return self._body(found, verdict, why)
 
     def _judged(self, sql: str) -> Verdict:
