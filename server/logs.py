@@ -10,5 +10,5 @@ def log_to_stderr(level: str) -> None:
     """Send everything from `level` up to stderr; must come before the SDK sets up its own logging."""
     logging.basicConfig(level=level, format=_FORMAT, stream=sys.stderr, force=True)
     if level != "DEBUG":
-        # Both report each message of a normal conversation at INFO and each refused one at WARNING.
+        # The SDK reports each message of a normal conversation at INFO.
         logging.getLogger("mcp").setLevel(max(logging.getLevelNamesMapping()[level], logging.WARNING))
