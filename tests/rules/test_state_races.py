@@ -1,0 +1,180 @@
+"""Writers that meet: several services, as in several processes, over one journal that lets others in between."""
+
+from collections.abc import Sequence
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from state.errors import Conflict
+from state.journal import Chapter
+from state.journal import Draft
+from state.journal import Head
+from state.journal import JournalStatistics
+from state.journal import VersionMoved
+from state.memory import MemoryJournal
+from state.sessions import Sessions
+from tests.conftest import ManualClock
+
+pytestmark = pytest.mark.anyio
+_WRITERS = 64
+
+
+class DistantJournal:
+    """A real journal that is a round trip away: every call gives way to the other tasks, and refusals are counted."""
+
+    def __init__(self, near: MemoryJournal) -> None:
+        self._near = near
+        self.refusals = 0
+
+    async def append(
+        self, session_id: str, *, expected: Head | None, drafts: Sequence[Draft], expires_at: float
+    ) -> Head:
+        await anyio.lowlevel.checkpoint()
+        try:
+            return await self._near.append(session_id, expected=expected, drafts=drafts, expires_at=expires_at)
+        except VersionMoved:
+            self.refusals += 1
+            raise
+
+    async def read(self, session_id: str, *, after: int = 0) -> Chapter | None:
+        await anyio.lowlevel.checkpoint()
+        return await self._near.read(session_id, after=after)
+
+    async def touch(self, session_id: str, *, expires_at: float) -> None:
+        await anyio.lowlevel.checkpoint()
+        await self._near.touch(session_id, expires_at=expires_at)
+
+    async def sessions(self, owner: str) -> tuple[str, ...]:
+        await anyio.lowlevel.checkpoint()
+        return await self._near.sessions(owner)
+
+    def statistics(self) -> JournalStatistics:
+        return self._near.statistics()
+
+
+@pytest.fixture
+def journal(clock: ManualClock) -> DistantJournal:
+    return DistantJournal(MemoryJournal(clock))
+
+
+def _services(journal: DistantJournal, clock: ManualClock, count: int) -> list[Sessions]:
+    return [Sessions(journal, clock=clock) for _ in range(count)]
+
+
+@pytest.mark.parametrize("processes", [1, 4, _WRITERS])
+async def test_writers_of_different_fields_all_win(journal: DistantJournal, clock: ManualClock, processes: int) -> None:
+    services = _services(journal, clock, processes)
+    opened = await services[0].open(principal="ann")
+
+    async def write(number: int) -> None:
+        await services[number % processes].remember(
+            opened.handle, principal="ann", kind="context", key=f"k{number}", value=number, expect=opened.etag
+        )
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for number in range(_WRITERS):
+                tasks.start_soon(write, number)
+    for service in services:
+        seen = await service.get(opened.handle, principal="ann")
+        assert {key: kept.value for key, kept in seen.context.items()} == {f"k{n}": n for n in range(_WRITERS)}
+        assert seen.version == 1 + _WRITERS
+    assert (journal.refusals > 0) == (processes > 1), "writers of one process queue, those of several must have met"
+
+
+async def test_of_guarded_writers_of_one_field_exactly_one_wins(journal: DistantJournal, clock: ManualClock) -> None:
+    services = _services(journal, clock, 8)
+    opened = await services[0].open(principal="ann")
+    won: list[int] = []
+    lost: list[Conflict] = []
+
+    async def write(number: int) -> None:
+        try:
+            await services[number].remember(
+                opened.handle, principal="ann", kind="context", key="k", value=number, expect=opened.etag
+            )
+        except Conflict as refusal:
+            lost.append(refusal)
+        else:
+            won.append(number)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for number in range(8):
+                tasks.start_soon(write, number)
+    seen = await services[0].get(opened.handle, principal="ann")
+    assert [seen.context["k"].value] == won
+    assert [(each.fields, each.etag) for each in lost] == [(("context.k",), seen.etag)] * 7
+    assert journal.refusals > 0
+
+
+@pytest.mark.parametrize("processes", [1, 20])
+async def test_one_idempotency_key_makes_one_event_however_many_ask_at_once(
+    journal: DistantJournal, clock: ManualClock, processes: int
+) -> None:
+    services = _services(journal, clock, processes)
+    results: list[tuple[str, str, object]] = []
+
+    async def open_and_write(number: int) -> None:
+        service = services[number % processes]
+        opened = await service.open(principal="ann", idempotency_key="open")
+        wrote = await service.remember(
+            opened.handle, principal="ann", kind="finding", key=None, value=number, idempotency_key="write"
+        )
+        results.append((wrote.handle, wrote.etag, wrote.findings))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(open_and_write, number)
+    assert len(results) == 20
+    assert len(set(results)) == 1
+    assert (journal.statistics().sessions, journal.statistics().events) == (1, 2)
+
+
+async def test_another_process_sees_what_was_just_written(journal: DistantJournal, clock: ManualClock) -> None:
+    one, other = _services(journal, clock, 2)
+    opened = await one.open(principal="ann")
+    await other.get(opened.handle, principal="ann")
+    for number in range(3):
+        wrote = await one.set_goal(opened.handle, principal="ann", goal=f"goal {number}")
+        seen = await other.get(opened.handle, principal="ann")
+        assert (seen.goals, seen.etag) == (wrote.goals, wrote.etag)
+    await one.close(opened.handle, principal="ann")
+    assert await other.of(principal="ann", limit=10) == ()
+
+
+async def test_a_cancelled_writer_leaves_the_way_free_for_the_next(journal: DistantJournal, clock: ManualClock) -> None:
+    sessions = Sessions(journal, clock=clock)
+    opened = await sessions.open(principal="ann")
+
+    async def write(value: int) -> None:
+        await sessions.remember(opened.handle, principal="ann", kind="context", key="k", value=value)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(write, 1)
+            await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+        await write(2)
+    assert (await sessions.get(opened.handle, principal="ann")).context["k"].value == 2
+
+
+async def test_a_session_that_moves_while_it_is_closed_is_still_closed(
+    journal: DistantJournal, clock: ManualClock
+) -> None:
+    one, other = _services(journal, clock, 2)
+    opened = await one.open(principal="ann")
+
+    async def write() -> None:
+        await other.remember(opened.handle, principal="ann", kind="finding", key=None, value=1)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(write)
+            await anyio.lowlevel.checkpoint()
+            closed = await one.close(opened.handle, principal="ann")
+            assert (closed.session.version, len(closed.session.findings)) == (3, 1)
+    assert journal.refusals == 1
+    assert journal.statistics().sessions == 0
