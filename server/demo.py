@@ -47,7 +47,7 @@ async def _play(screen: Screen, command: StdioServerParameters) -> None:
     async with connected(command) as call:
         _introduce(screen, call)
         await play(screen, call)
-    screen.line("")
+    screen.gap()
     screen.title(f"Done in {time.perf_counter() - started_s:.1f} s.", "README.md says how to connect your own host.")
 
 

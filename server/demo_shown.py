@@ -1,19 +1,21 @@
 """How the demo draws answers: headings, tables, a sparkline, and the line that says how an answer came about."""
 
+import math
 from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from server.demo_calls import Answer
 from server.demo_calls import Told
 
-_BARS = "▁▂▃▄▅▆▇█"
-_ASCII_BARS = "_.:-=+*#"
+_BARS = " ▁▂▃▄▅▆▇█"
+_ASCII_BARS = " _.:-=+*#"
 _CELL_CHARS = 44
 
 
@@ -34,8 +36,11 @@ class Screen:
         self._console.print()
         self._console.print(Text.assemble((f"{self._step}. ", "bold"), (call, "bold green"), f"  {why}"))
 
+    def gap(self) -> None:
+        self._console.print()
+
     def line(self, text: str, style: str = "") -> None:
-        self._console.print(Text(f"   {text}", style=style))
+        self._console.print(Padding(Text(text, style=style), (0, 0, 0, 3), expand=False))
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> None:
         """Draw rows; `right`: the columns that hold numbers."""
@@ -53,13 +58,15 @@ class Screen:
             self.line(f"hint: {hint}", "yellow")
 
     def sparkline(self, buckets: Sequence[Answer]) -> None:
-        """Draw a histogram in one line, with the values at its ends."""
+        """Draw a histogram in one line, with the values at its ends; long tails only show on a logarithmic scale."""
         if not buckets:
             return
         bars = _ASCII_BARS if self._console.options.ascii_only else _BARS
         most = max(bucket["rows"] for bucket in buckets) or 1
-        drawn = "".join(bars[round((len(bars) - 1) * bucket["rows"] / most)] for bucket in buckets)
-        self.line(f"{shown(buckets[0]['from'])} {drawn} {shown(buckets[-1]['to'])}   (tallest: {most:,} rows)", "cyan")
+        heights = [math.log1p(bucket["rows"]) / math.log1p(most) for bucket in buckets]
+        drawn = "".join(bars[math.ceil((len(bars) - 1) * height)] for height in heights)
+        ends = shown(buckets[0]["from"]), shown(buckets[-1]["to"])
+        self.line(f"{ends[0]} {drawn} {ends[1]}   (logarithmic, tallest: {most:,} rows)", "cyan")
 
 
 def shown(value: Any) -> str:

@@ -158,7 +158,7 @@ def origins(text: str) -> tuple[str, ...]:
 
 
 def list_text(entries: tuple[str, ...]) -> str:
-    return ", ".join(entries) or "none"
+    return ", ".join(entries) or "loopback only"
 
 
 def _listed(text: str) -> tuple[str, ...]:
