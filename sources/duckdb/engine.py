@@ -176,6 +176,8 @@ class Engine:
         except WorkerDied as death:
             self._pool.release(worker)
             raise self._death(death) from death
+        if answered.get("lost"):
+            worker.kill()
         self._pool.release(worker)
         if "fault" in answered:
             raise self._fault(cast("wire.Frame", answered["fault"]), within_s)

@@ -14,6 +14,8 @@ SAFE_INTEGER: Final = 2**53 - 1
 BLOB_BYTES: Final = 32
 DEPTH: Final = 8
 ITEMS: Final = 200
+_DIGITS: Final = 300
+"""Decimals with more digits than a double can count are only ever text: writing them out could take gigabytes."""
 ELLIPSIS: Final = "\u2026"
 
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -150,8 +152,10 @@ def _real(value: float) -> Json:
 
 
 def _decimal(value: Decimal) -> Json:
-    if not value.is_finite():
-        return _real(float(value))
+    if value.is_nan():
+        return "NaN"
+    if value.is_infinite() or abs(value.adjusted()) > _DIGITS:
+        return str(value)
     if value == value.to_integral_value():
         whole = int(value)
         return whole if -SAFE_INTEGER <= whole <= SAFE_INTEGER else format(value, "f")

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import traceback
 from typing import Any
 from typing import cast
 
@@ -51,9 +52,10 @@ class Answering:
         try:
             return self._rows(cursor, call), False
         except Fault as fault:
-            return self._fault(fault), isinstance(fault.__cause__, _RUINED)
-        except (duckdb.Error, MemoryError) as error:
-            return self._fault(fault_of(error)), True
+            return self._fault(fault, lost=isinstance(fault.__cause__, _RUINED)), isinstance(fault.__cause__, _RUINED)
+        except Exception as error:  # noqa: BLE001 - the outermost loop of this process; it is replaced after this
+            traceback.print_exc()
+            return self._fault(fault_of(error), lost=True), True
         finally:
             with self._turn:
                 self._cursor = self._call = None
@@ -76,8 +78,8 @@ class Answering:
             share = self._cursor.query_progress()
             return {"call": cast("int", self._call), "progress": min(share, 100.0) / 100} if share >= 0 else None
 
-    def _fault(self, fault: Fault) -> str:
-        return json.dumps({"call": self._call_number(), "fault": fault.as_json()})
+    def _fault(self, fault: Fault, *, lost: bool) -> str:
+        return json.dumps({"call": self._call_number(), "fault": fault.as_json(), "lost": lost})
 
     def _call_number(self) -> int:
         return cast("int", self._call)
@@ -103,12 +105,15 @@ class Answering:
         return self._body(found, verdict, why)
 
     def _judged(self, sql: str) -> Verdict:
-        asked = self._guarding.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql])
         try:
-            row = asked.fetchone()
+            row = self._guarding.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
             return judge(str(row[0]) if row else "{}", sql, self._relations)
         except Rejected as rejected:
             raise Fault("rejected", str(rejected), rejected.remedy) from rejected
+        except UnicodeError as error:
+            raise Fault("rejected", "the query is not valid Unicode text", "Remove lone surrogates.") from error
+        except duckdb.Error as error:
+            raise fault_of(error) from error
 
     def _body(self, found: Fetched, verdict: Verdict | None, why: str | None) -> str:
         facts = {
