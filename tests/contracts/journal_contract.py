@@ -261,6 +261,15 @@ class JournalContract:
         await opened("v", "ann")
         assert await journal.sessions("ann") == ("v",)
 
+    async def test_a_key_is_free_again_once_its_session_is_gone_whatever_became_of_the_id(
+        self, journal: Journal, clock: ManualClock
+    ) -> None:
+        await journal.append("s", expected=None, drafts=[draft(key="once")], expires_at=clock() + LIFE_S)
+        clock.advance(LIFE_S)
+        await written(journal, clock, "s")
+        await journal.append("t", expected=None, drafts=[draft(key="once")], expires_at=clock() + LIFE_S)
+        assert set(await journal.sessions("ann")) == {"s", "t"}
+
     async def test_idempotency_keys_are_kept_with_their_events(self, journal: Journal, clock: ManualClock) -> None:
         drafts = [draft(key="k"), draft()]
         await journal.append("s", expected=None, drafts=drafts, expires_at=clock() + LIFE_S)

@@ -116,12 +116,27 @@ async def test_a_caller_cancelled_by_its_scope_stops_the_load(cache: ResultCache
 
 
 async def test_one_who_asks_while_a_load_is_being_stopped_gets_a_load_of_its_own(cache: ResultCache) -> None:
-    gate, second = Gate("stopped"), Gate("second")
-    task = _asking(cache, gate)
-    await _until_begun(gate)
-    await _cancelled(task)
+    began, stopping, stopped = anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def slow_to_stop() -> Loaded[str]:
+        began.set()
+        try:
+            await anyio.Event().wait()
+        except asyncio.CancelledError:
+            stopping.set()
+            await stopped.wait()
+        return Loaded(value="too late", size_bytes=1)
+
+    task = asyncio.get_running_loop().create_task(cache.get_or_load("k", slow_to_stop, fingerprint="f"))
+    second = Gate("second")
     second.open.set()
-    assert (await _asking(cache, second)).value == "second"
+    with anyio.fail_after(5):
+        await began.wait()
+        await _cancelled(task)
+        await stopping.wait()
+        assert (await _asking(cache, second)).value == "second"
+        stopped.set()
+        await cache.aclose()
 
 
 async def test_a_load_that_was_stopped_before_it_began_leaves_nothing(cache: ResultCache) -> None:

@@ -7,6 +7,8 @@ import pytest
 from state.cache import Hit
 from state.cache import Loaded
 from state.cache import ResultCache
+from state.shelf import Entry
+from state.shelf import Shelf
 from tests.conftest import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -201,3 +203,23 @@ async def test_statistics_tell_hits_from_misses(clock: ManualClock) -> None:
     await loads.ask("k", fingerprint="f2")
     seen = loads.cache.statistics()
     assert (seen.hits, seen.misses, seen.loads, seen.stale_hits, seen.hit_share) == (2, 2, 2, 1, 0.5)
+
+
+async def test_an_entry_stored_anew_is_not_given_back_when_its_predecessor_would_have_been(clock: ManualClock) -> None:
+    loads = _cache(clock)
+    await loads.ask("k", tags=("t",))
+    clock.advance(50)
+    loads.cache.invalidate(tags=["t"])
+    await loads.ask("k")
+    clock.advance(60)
+    await loads.ask("another")
+    assert loads.cache.peek("k", "f") is not None
+
+
+async def test_what_is_put_in_place_of_an_entry_is_counted_alone() -> None:
+    shelf = Shelf(max_entries=10, max_bytes=800)
+    for size_bytes, tag in ((100, "old"), (60, "new")):
+        entry = Entry(value=1, fingerprint="f", loaded_at=0, deadline=9, size_bytes=size_bytes, tags=(tag,))
+        assert shelf.put("k", entry)
+    assert (len(shelf), shelf.bytes) == (1, 60)
+    assert (shelf.drop_tagged(["old"]), shelf.drop_tagged(["new"])) == (0, 1)

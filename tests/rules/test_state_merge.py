@@ -140,6 +140,21 @@ def test_what_is_kept_of_a_conflict_is_in_the_parent_afterwards(
             assert _text(kept) in (_text(conflict["parent"]), _text(conflict["child"]))
 
 
+@given(_PARENTS, _CHILDREN, _STRATEGIES)
+def test_only_what_both_sides_changed_since_the_fork_collides(
+    parent: Session, child: Session, strategy: Strategy
+) -> None:
+    outcome = merge.merge(parent, child, strategy)
+    both = {
+        f"context.{key}"
+        for key, kept in child.context.items()
+        if kept.version > 1 and key in parent.context and parent.context[key].version > _FORKED_AT
+    }
+    collided = [each["key"] for each in outcome.conflicts if each["key"].startswith("context.")]
+    assert set(collided) <= both
+    assert all(_text(each["parent"]) != _text(each["child"]) for each in outcome.conflicts)
+
+
 @given(_VALUES, _VALUES, _INSTANTS, _INSTANTS)
 def test_each_strategy_keeps_what_its_name_says(ours: Any, theirs: Any, our_at: float, their_at: float) -> None:
     parent, child = Kept(value=ours, at=our_at, version=1), Kept(value=theirs, at=their_at, version=1)
