@@ -80,7 +80,9 @@ class Commands:
 
     async def as_left(self, seen: Session, version: int) -> Session:
         """The session as an earlier call left it, alive as it is now. Raises `UnknownSession`."""
-        await self.used(seen)
+        now = await self.used(seen)
+        if version == seen.version:
+            return now
         then = await self._folds.load_at(seen.handle, version)
         if then is None:
             raise UnknownSession

@@ -1,6 +1,12 @@
 """What every test may use: the one async backend, and a clock that moves only when told."""
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings
+
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 class ManualClock:
