@@ -117,8 +117,7 @@ async def _explores(client: Client) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
-@pytest.mark.parametrize("arguments", [[], ["stdio"]])
+@pytest.mark.parametrize(("mode", "arguments"), [("auto", []), ("legacy", ["stdio"])])
 async def test_stdio_serves_both_eras(mode: Mode, arguments: list[str]) -> None:
     with anyio.fail_after(_WITHIN_S):
         async with Client(StdioServerParameters(command=_script(), args=arguments), mode=mode) as client:
