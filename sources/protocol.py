@@ -178,6 +178,8 @@ class Table:
     rows: tuple[tuple[Json, ...], ...]
     more: bool
     """There are rows behind these; ask again with a larger `offset`."""
+    cut: bool = False
+    """Some value was too long and was shortened; it ends in an ellipsis."""
     repeatable: bool
     """False when the query calls something like now() or random(): its result must not be cached."""
     schemas: tuple[str, ...]

@@ -1,5 +1,6 @@
 """Tool `describe_schema`: what the attributes of a schema hold, measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from typing import Any
@@ -29,6 +30,7 @@ from tools.errors import InvalidArgument
 from tools.ports import Ports
 from tools.ports import schema_tag
 from tools.ports import source_tag
+from tools.tokens import json_tokens
 
 Detail = Literal["brief", "full"]
 
@@ -146,14 +148,38 @@ def _answer(
         rows=found.rows,
         time_attribute=found.time_attribute,
         attributes_total=total,
-        attributes=[_attribute(attribute, detail) for attribute in found.attributes],
+        attributes=_fitting(found.attributes, detail),
         next_cursor=more,
         hints=hints,
         provenance=provenance(found.provenance, truncated=more is not None),
     )
 
 
-def _attribute(found: protocol.AttributeDescription, detail: Detail) -> DescribedAttribute:
+def _fitting(found: Sequence[protocol.AttributeDescription], detail: Detail) -> list[DescribedAttribute]:
+    """Every attribute of the page; where texts are long, with fewer and shorter examples."""
+    most = 5 if detail == "full" else 3
+    for count, chars in ((most, 80), (2, 40), (1, 24)):
+        shown = [
+            _attribute(attribute, detail, [_cut(text, chars) for text in attribute.examples[:count]])
+            for attribute in found
+        ]
+        if (
+            sum(json_tokens(each.model_dump(mode="json", exclude_none=True)) for each in shown)
+            <= limits.DESCRIBED_TOKENS
+        ):
+            break
+    return shown
+
+
+def _cut(example: protocol.Json, chars: int) -> protocol.Json:
+    if isinstance(example, str) and len(example) > chars:
+        return example[: chars - 1] + "…"
+    return example
+
+
+def _attribute(
+    found: protocol.AttributeDescription, detail: Detail, examples: list[protocol.Json]
+) -> DescribedAttribute:
     full = detail == "full"
     return DescribedAttribute(
         name=found.name,
@@ -163,7 +189,7 @@ def _attribute(found: protocol.AttributeDescription, detail: Detail) -> Describe
         distinct=found.distinct,
         distinct_is_exact=found.distinct_is_exact,
         distinct_error=found.distinct_error,
-        examples=list(found.examples if full else found.examples[:3]),
+        examples=examples,
         min=found.min if full else None,
         max=found.max if full else None,
         semantic_type=found.semantic_type,

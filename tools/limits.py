@@ -1,10 +1,13 @@
-"""How large questions and answers may get. One token is about three characters of compact JSON."""
+"""How large questions and answers may get."""
 
-ANSWER_CHARS = 6_000
-"""Default size of an answer: about 2,000 o200k tokens."""
-ANSWER_CHARS_MOST = 48_000
-"""Size of an answer when the caller asked for more rows. Source: Claude Code moves text over 50,000 characters to a
-file."""
+ROWS_TOKENS = 1_500
+"""Default size of the rows of an answer, in estimated o200k tokens; with the rest of it that stays under 2,000."""
+DESCRIBED_TOKENS = 1_600
+RECALLED_TOKENS = {"findings": 800, "context": 400, "preferences": 200, "explored": 300}
+"""Shares of an answer of `recall`."""
+RECALLED_SESSIONS_TOKENS = 1_600
+ROWS_TOKENS_MOST = 20_000
+"""Size of the rows when the caller asked for more of them. Source: Claude Code refuses answers over 25,000 tokens."""
 
 SCHEMAS_PER_PAGE_MOST = 100
 ATTRIBUTES_BRIEF = 24

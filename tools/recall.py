@@ -1,17 +1,16 @@
 """Tool `recall`: which sessions there are, or what one of them knows."""
 
-import json
-from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from typing import Any
-from typing import TypeVar
 
 from pydantic import Field
 
+from state.session import Finding
+from state.session import Kept
 from state.session import Session
+from tools import limits
 from tools.answer import Answer
 from tools.answer import Rendered
 from tools.answer import render
@@ -20,16 +19,21 @@ from tools.arguments import Text
 from tools.call import Call
 from tools.next_steps import NextStep
 from tools.next_steps import next_steps
+from tools.picking import Picked
+from tools.picking import Wanted
+from tools.picking import pick
+from tools.picking import plain
+from tools.picking import shortened
 from tools.ports import Ports
-from tools.relevance import rank
+from tools.ports import session_uri
 from tools.session_answers import GoalShown
 from tools.session_answers import active_goal
 from tools.session_answers import common
 from tools.session_answers import goal_shown
 from tools.times import rfc3339
+from tools.tokens import json_tokens
 
-_VALUE_CHARS = 600
-_Item = TypeVar("_Item")
+_SESSIONS_SEARCHED = 1_000
 
 
 class SessionListed(Answer):
@@ -96,110 +100,117 @@ class Recall:
         limit: Annotated[int, Field(ge=1, le=200, description="per list")] = 20,
     ) -> Rendered:
         """Recall what a session knows (goals, findings, context, explored schemas), or list your open sessions."""
+        wanted = Wanted(about=about, limit=limit)
         await self.ports.notes.settled()
         if session is None:
-            return render(await self._sessions(call, about, limit))
+            return render(await self._sessions(call, wanted))
         found = await self.ports.sessions.get(session, principal=call.principal)
-        return render(await self._one(found, about, limit))
+        return render(await self._one(found, wanted))
 
-    async def _sessions(self, call: Call, about: str | None, limit: int) -> Recalled:
-        every = await self.ports.sessions.of(principal=call.principal, limit=limit if about is None else 1_000)
-        chosen, cut = _chosen(every, about, limit, lambda each: f"{each.label or ''} {active_goal(each) or ''}")
-        listed = [
-            SessionListed(
-                session=each.handle,
-                label=each.label,
-                goal=active_goal(each),
-                last_access_at=rfc3339(each.last_access_at),
-                expires_at=rfc3339(each.expires_at),
-                findings=len(each.findings),
-            )
-            for each in chosen
-        ]
-        hints = _hints(about, cut=cut)
-        if not listed:
+    async def _sessions(self, call: Call, wanted: Wanted) -> Recalled:
+        every = await self.ports.sessions.of(principal=call.principal, limit=_SESSIONS_SEARCHED)
+        listed = pick(
+            every,
+            wanted,
+            text_of=lambda each: f"{each.label or ''} {active_goal(each) or ''}",
+            show=_session_listed,
+            tokens_of=_tokens,
+            budget=limits.RECALLED_SESSIONS_TOKENS,
+        )
+        hints = _hints(wanted, cut=listed.cut)
+        if not listed.shown:
             hints.append("No open session: call open_session.")
-        return Recalled(sessions=listed, hints=hints)
+        return Recalled(sessions=listed.shown, hints=hints)
 
-    async def _one(self, found: Session, about: str | None, limit: int) -> Recalled:
-        findings, cut_findings = _chosen(
-            list(reversed(found.findings)), about, limit, lambda each: f"{each.key or ''} {_plain(each.value)}"
-        )
-        explored, cut_explored = _chosen(
-            sorted(found.explored, key=lambda each: -each.last_at),
-            about,
-            limit,
-            lambda each: " ".join((each.schema, *each.attributes)),
-        )
-        context, cut_context = _kept(found.context, about, limit)
-        preferences, cut_preferences = _kept(found.preferences, about, limit)
-        cut = cut_findings or cut_explored or cut_context or cut_preferences
+    async def _one(self, found: Session, wanted: Wanted) -> Recalled:
+        findings, explored = _findings(found, wanted), _explored(found, wanted)
+        context = _kept(found.context, wanted, limits.RECALLED_TOKENS["context"])
+        preferences = _kept(found.preferences, wanted, limits.RECALLED_TOKENS["preferences"])
+        cut = findings.cut or explored.cut or context.cut or preferences.cut
         return Recalled(
             **common(found),
             label=found.label,
             parent=found.parent,
-            goals=[goal_shown(each) for each in found.goals[-limit:]],
-            context=context,
-            preferences=preferences,
-            explored=[
-                ExploredShown(
-                    source=each.source,
-                    schema_name=each.schema,
-                    attributes=list(each.attributes[:limit]),
-                    last_at=rfc3339(each.last_at),
-                )
-                for each in explored
-            ],
-            findings=[
-                FindingShown(
-                    id=each.id,
-                    key=each.key,
-                    value=_shown(each.value),
-                    evidence=None if each.evidence is None else _shown(each.evidence),
-                    at=rfc3339(each.at),
-                    version=each.version,
-                )
-                for each in findings
-            ],
+            goals=[goal_shown(each) for each in found.goals[-wanted.limit :]],
+            context=dict(context.shown),
+            preferences=dict(preferences.shown),
+            explored=explored.shown,
+            findings=findings.shown,
             next_steps=await next_steps(self.ports, found),
             expires_at=rfc3339(found.expires_at),
-            hints=_hints(about, cut=cut, resource=f"uds://sessions/{found.handle}"),
+            hints=_hints(wanted, cut=cut, resource=session_uri(found.handle)),
         )
 
 
-def _chosen(
-    items: Sequence[_Item], about: str | None, limit: int, text_of: Callable[[_Item], str]
-) -> tuple[list[_Item], bool]:
-    """The `limit` best items (those that match `about`, else in their own order) and whether some were left out."""
-    if about is None:
-        return list(items[:limit]), len(items) > limit
-    scores = rank(about, {str(place): (text_of(item),) for place, item in enumerate(items)})
-    matching = sorted((place for place in range(len(items)) if scores[str(place)] > 0), key=lambda at: -scores[str(at)])
-    return [items[place] for place in matching[:limit]], len(matching) > limit
+def _findings(found: Session, wanted: Wanted) -> Picked[FindingShown]:
+    return pick(
+        found.findings[::-1],
+        wanted,
+        text_of=lambda each: f"{each.key or ''} {plain(each.value)}",
+        show=_finding_shown,
+        tokens_of=_tokens,
+        budget=limits.RECALLED_TOKENS["findings"],
+    )
 
 
-def _kept(kept: Any, about: str | None, limit: int) -> tuple[dict[str, Any], bool]:
-    newest = sorted(kept.items(), key=lambda pair: -pair[1].at)
-    chosen, cut = _chosen(newest, about, limit, lambda pair: f"{pair[0]} {_plain(pair[1].value)}")
-    return {key: _shown(each.value) for key, each in chosen}, cut
+def _explored(found: Session, wanted: Wanted) -> Picked[ExploredShown]:
+    return pick(
+        sorted(found.explored, key=lambda each: -each.last_at),
+        wanted,
+        text_of=lambda each: " ".join((each.schema, *each.attributes)),
+        show=lambda each: ExploredShown(
+            source=each.source,
+            schema_name=each.schema,
+            attributes=list(each.attributes[: wanted.limit]),
+            last_at=rfc3339(each.last_at),
+        ),
+        tokens_of=_tokens,
+        budget=limits.RECALLED_TOKENS["explored"],
+    )
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _kept(kept: Mapping[str, Kept], wanted: Wanted, budget: int) -> Picked[tuple[str, Any]]:
+    return pick(
+        sorted(kept.items(), key=lambda pair: -pair[1].version),
+        wanted,
+        text_of=lambda pair: f"{pair[0]} {plain(pair[1].value)}",
+        show=lambda pair: (pair[0], shortened(pair[1].value)),
+        tokens_of=json_tokens,
+        budget=budget,
+    )
 
 
-def _shown(value: Any) -> Any:
-    text = _plain(value)
-    if len(text) <= _VALUE_CHARS:
-        return value
-    return f"{text[:_VALUE_CHARS]}… (+{len(text) - _VALUE_CHARS} characters)"
+def _session_listed(each: Session) -> SessionListed:
+    return SessionListed(
+        session=each.handle,
+        label=each.label,
+        goal=active_goal(each),
+        last_access_at=rfc3339(each.last_access_at),
+        expires_at=rfc3339(each.expires_at),
+        findings=len(each.findings),
+    )
 
 
-def _hints(about: str | None, *, cut: bool, resource: str | None = None) -> list[str]:
-    hints: Iterable[str] = ()
+def _finding_shown(each: Finding) -> FindingShown:
+    return FindingShown(
+        id=each.id,
+        key=each.key,
+        value=shortened(each.value),
+        evidence=None if each.evidence is None else shortened(each.evidence),
+        at=rfc3339(each.at),
+        version=each.version,
+    )
+
+
+def _tokens(shown: Answer) -> int:
+    return json_tokens(shown.model_dump(mode="json", exclude_none=True))
+
+
+def _hints(wanted: Wanted, *, cut: bool, resource: str | None = None) -> list[str]:
+    hints: list[str] = []
     if cut:
-        where = f" or read {resource}" if resource else ""
-        hints = (f"Not everything is shown: raise limit, narrow about{where}.",)
-    if about is not None and not cut:
-        hints = (*hints, "Only what matches about is shown.")
-    return list(hints)
+        where = f", or read {resource}" if resource else ""
+        hints.append(f"Not everything is shown: narrow with about{where}.")
+    if wanted.about is not None:
+        hints.append("Only what matches about is shown.")
+    return hints

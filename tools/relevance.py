@@ -46,7 +46,7 @@ def rank(question: str, documents: Mapping[str, Sequence[str]]) -> dict[str, flo
     """Score each document (its name to the names inside it) against the question, the best of all being 1.
 
     Documents that share no word with the question score 0. A word also meets the longer word it begins
-    (`delay` meets `delays`, `dep` meets `departure`) at half weight.
+    (`manufacture` meets `manufacturer`) at half weight, if it is at least half of it.
     """
     asked = set(words(question))
     bags = {name: Counter(words(name) * _NAME_WEIGHT + words(" ".join(inside))) for name, inside in documents.items()}
@@ -65,13 +65,15 @@ def rank(question: str, documents: Mapping[str, Sequence[str]]) -> dict[str, flo
 
 def _count(word: str, bag: Counter[str]) -> float:
     exact = bag.get(word, 0)
-    if exact or len(word) < 3:  # noqa: PLR2004 - two letters begin too many words
+    if exact:
         return float(exact)
     return 0.5 * sum(count for other, count in bag.items() if _begins(word, other))
 
 
 def _begins(word: str, other: str) -> bool:
-    return len(other) > 2 and (other.startswith(word) or word.startswith(other))  # noqa: PLR2004 - as above
+    if len(other) < len(word):
+        word, other = other, word
+    return other.startswith(word) and len(word) >= max(3, len(other) / 2)
 
 
 def _rarity(documents_with: int, documents: int) -> float:

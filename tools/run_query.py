@@ -1,6 +1,5 @@
 """Tool `run_query`: one read-only statement in the source's own language."""
 
-import json
 from dataclasses import dataclass
 from typing import Annotated
 from typing import Any
@@ -27,6 +26,8 @@ from tools.errors import InvalidArgument
 from tools.ports import Ports
 from tools.ports import schema_tag
 from tools.ports import source_tag
+from tools.tokens import fitting
+from tools.tokens import json_tokens
 
 _DEFAULT_LIMIT = 100
 _DIALECT_OF_KIND = {"duckdb": "sql", "newrelic": "nrql"}
@@ -132,7 +133,7 @@ async def _load(question: _Question, call: Call) -> Loaded[Prepared]:
         next_cursor=more,
         diagnosis=table.diagnosis,
         hints=_hints(table, shown=len(rows), more=more is not None, moved=place.moved),
-        provenance=provenance(table.provenance, truncated=more is not None),
+        provenance=provenance(table.provenance, truncated=more is not None or table.cut),
     )
     kept = prepared(answer, table.provenance, table.schemas)
     tags = (source_tag(source.name), *(schema_tag(source.name, schema) for schema in table.schemas))
@@ -141,14 +142,8 @@ async def _load(question: _Question, call: Call) -> Loaded[Prepared]:
 
 def _fitting(table: protocol.Table, limit: int) -> list[list[Any]]:
     """As many rows as the answer may hold, at least one; a caller who asks for more rows gets a larger answer."""
-    budget = min(limits.ANSWER_CHARS * max(1, limit // _DEFAULT_LIMIT), limits.ANSWER_CHARS_MOST)
-    rows: list[list[Any]] = []
-    for row in table.rows:
-        budget -= len(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
-        if budget < 0 and rows:
-            break
-        rows.append(list(row))
-    return rows
+    budget = min(limits.ROWS_TOKENS * max(1, limit // _DEFAULT_LIMIT), limits.ROWS_TOKENS_MOST)
+    return [list(row) for row in fitting(table.rows, budget, tokens_of=json_tokens)]
 
 
 def _hints(table: protocol.Table, *, shown: int, more: bool, moved: bool) -> list[str]:
@@ -161,8 +156,8 @@ def _hints(table: protocol.Table, *, shown: int, more: bool, moved: bool) -> lis
         hints.append("More rows follow: pass next_cursor, or aggregate instead of paging.")
     if moved:
         hints.append("The source changed since the cursor was made: rows may repeat or be missing across pages.")
-    if table.provenance.truncated:
-        hints.append("Long values were cut.")
+    if table.cut:
+        hints.append("Long values were cut and end in an ellipsis.")
     if not table.rows and table.diagnosis is None:
         hints.append("The query is valid and returned no row.")
     return hints
