@@ -9,8 +9,6 @@ import duckdb
 from sources.protocol import EngineLimit
 
 _CLOSED: Final = (
-    "SET enable_progress_bar=true",  # query_progress() answers only then
-    "SET enable_progress_bar_print=false",
     "SET temp_directory=''",
     "SET autoinstall_known_extensions=false",
     "SET autoload_known_extensions=false",
@@ -18,7 +16,17 @@ _CLOSED: Final = (
     "SET python_enable_replacements=false",
     "SET GLOBAL TimeZone='UTC'",
 )
+_SESSION: Final = ("SET enable_progress_bar=true", "SET enable_progress_bar_print=false")
+"""query_progress() answers only with these, which belong to one session and cannot be set once locked."""
 _LAST: Final = ("SET enable_external_access=false", "SET lock_configuration=true")
+
+
+def session(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A cursor that can tell its progress; make it before `lock_down`."""
+    cursor = connection.cursor()
+    for statement in _SESSION:
+        cursor.execute(statement)
+    return cursor
 
 
 def lock_down(

@@ -83,7 +83,7 @@ class Pool:
             self._discard(worker)
         if self._idle and not self._waiting:
             return self._taken(self._idle.pop())
-        if len(self._current()) < self._size:
+        if len(self._current()) < self._size and len(self._starting) <= len(self._waiting):
             self._start()
         return await self._turn(deadline)
 

@@ -107,6 +107,8 @@ def fault_of(error: Exception) -> Fault:
     reason = told(error)
     if isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.InternalException):
         return Fault("unreachable", reason)
+    if isinstance(error, duckdb.PermissionException) and "Cannot access file" in reason:
+        return Fault("unreachable", f"a file cannot be opened; if it is data, it was moved or replaced ({reason})")
     for kind, remedy in _REMEDIES:
         if isinstance(error, kind):
             return Fault("rejected", reason, remedy)

@@ -88,6 +88,7 @@ class _Sender:
 def _opened(duckdb: Any, first: wire.Frame, in_force: tuple[EngineLimit, ...], send: _Sender) -> "_Session":
     from sources.duckdb.jail import jail  # noqa: PLC0415 - not needed before there is a mount
     from sources.duckdb.jail_settings import lock_down  # noqa: PLC0415 - imports duckdb, so after the limits
+    from sources.duckdb.jail_settings import session  # noqa: PLC0415 - imports duckdb, so after the limits
     from sources.duckdb.worker_calls import Answering  # noqa: PLC0415 - imports duckdb
 
     readable = [str(path) for path in cast("list[Json]", first["readable"])]
@@ -96,8 +97,9 @@ def _opened(duckdb: Any, first: wire.Frame, in_force: tuple[EngineLimit, ...], s
     limits = cast("dict[str, Any]", first["limits"])
     connection = duckdb.connect(":memory:", config={"temp_directory": "", "threads": limits["threads"]})
     catalogue = mount(connection, cast("dict[str, Json]", first["plan"]))
+    cursor = session(connection)
     in_force += lock_down(connection, readable, limits)
-    session = _Session(Answering(connection, limits), send)
+    session = _Session(Answering(connection, cursor, limits), send)
     send({"mounted": catalogue, "limits": [_limit_json(limit) for limit in in_force], "pid": os.getpid()})
     return session
 

@@ -30,27 +30,31 @@ _RUINED = (duckdb.FatalException, duckdb.InternalException, MemoryError)
 
 
 class Answering:
-    """Answers calls one after the other on fresh cursors of one locked connection."""
+    """Answers calls one after the other on one session of a locked connection.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, limits: dict[str, Any]) -> None:
-        self._connection = connection
+    One session for all: its progress settings cannot be made any more once the connection is locked, and the guard lets
+    nothing through that would stay in it.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, cursor: duckdb.DuckDBPyConnection, limits: dict[str, Any]
+    ) -> None:
         self._limits = limits
         names = cast("list[tuple[str]]", connection.execute(_RELATIONS).fetchall())
         self._relations = {folded(name): name for (name,) in names}
         self._guarding = connection.cursor()
         self._guarding.execute("SELECT json_serialize_sql('SELECT 1')").fetchall()
         self._turn = threading.Lock()
-        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self._cursor = cursor
         self._call: object = None
         self._stopped: object = None
 
     def answer(self, call: Frame) -> tuple[str, bool]:
         """The body of the answering frame, and whether this worker is of no use any more."""
-        cursor = self._connection.cursor()
         with self._turn:
-            self._cursor, self._call = cursor, call["call"]
+            self._call = call["call"]
         try:
-            return self._rows(cursor, call), False
+            return self._rows(self._cursor, call), False
         except Fault as fault:
             return self._fault(fault, lost=isinstance(fault.__cause__, _RUINED)), isinstance(fault.__cause__, _RUINED)
         except Exception as error:  # noqa: BLE001 - the outermost loop of this process; it is replaced after this
@@ -58,19 +62,18 @@ class Answering:
             return self._fault(fault_of(error), lost=True), True
         finally:
             with self._turn:
-                self._cursor = self._call = None
-            cursor.close()
+                self._call = None
 
     def interrupt(self, call: object) -> None:
         with self._turn:
             self._stopped = call
-            if self._cursor is not None and self._call == call:
+            if self._call == call:
                 self._cursor.interrupt()
 
     def progress(self) -> Frame | None:
         """How far the running call is, 0 to 1; None when the engine cannot tell or nothing runs."""
         with self._turn:
-            if self._cursor is None:
+            if self._call is None:
                 return None
             if self._stopped == self._call:
                 self._cursor.interrupt()

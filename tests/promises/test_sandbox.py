@@ -111,7 +111,11 @@ def _state(folder: Path) -> dict[str, str]:
 
 
 def _filled(sql: str, folder: Path) -> str:
-    return sql.replace("{data}", str(folder / "flights.parquet")).replace("{folder}", str(folder)).replace("{name}", "data")
+    return (
+        sql.replace("{data}", str(folder / "flights.parquet"))
+        .replace("{folder}", str(folder))
+        .replace("{name}", "data")
+    )
 
 
 async def test_hostile_statements_are_refused_and_change_nothing(engine: Engine, folder: Path) -> None:

@@ -18,7 +18,7 @@ from sources.duckdb.guard_words import VOLATILE
 from sources.duckdb.guard_words import denied
 
 Judge = Callable[[str], Verdict]
-RELATIONS = {"flights": "flights", "we ird.näme": 'We Ird.Näme', "airlines": "airlines"}
+RELATIONS = {"flights": "flights", "we ird.näme": "We Ird.Näme", "airlines": "airlines"}
 
 ALLOWED = {
     "plain": ("SELECT * FROM flights", {"flights"}),
@@ -41,17 +41,29 @@ ALLOWED = {
     "later cte sees earlier": ("WITH a AS (SELECT 1), b AS (FROM a) SELECT * FROM b", set[str]()),
     "materialized cte": ("WITH a AS MATERIALIZED (FROM flights) FROM a", {"flights"}),
     "recursive cte": ("WITH RECURSIVE r AS (SELECT 1 i UNION ALL SELECT i + 1 FROM r WHERE i < 9) FROM r", set[str]()),
-    "subqueries": ("SELECT (SELECT max(a) FROM airlines) FROM flights WHERE x IN (FROM airlines)", {"airlines", "flights"}),
-    "joins": ("FROM flights JOIN airlines USING (carrier) ASOF JOIN flights f ON f.t >= flights.t", {"airlines", "flights"}),
+    "subqueries": (
+        "SELECT (SELECT max(a) FROM airlines) FROM flights WHERE x IN (FROM airlines)",
+        {"airlines", "flights"},
+    ),
+    "joins": (
+        "FROM flights JOIN airlines USING (carrier) ASOF JOIN flights f ON f.t >= flights.t",
+        {"airlines", "flights"},
+    ),
     "lateral": ("SELECT * FROM flights f, LATERAL (SELECT f.a + 1)", {"flights"}),
     "union": ("SELECT a FROM flights UNION ALL BY NAME SELECT b FROM airlines", {"flights", "airlines"}),
     "windows": ("SELECT sum(a) OVER (PARTITION BY b ORDER BY c ROWS 3 PRECEDING) FROM flights", {"flights"}),
     "qualify": ("FROM flights QUALIFY row_number() OVER (PARTITION BY a) = 1", {"flights"}),
     "lambda": ("SELECT list_transform([1, 2], lambda x: x + 1)", set[str]()),
     "list comprehension": ("SELECT [x * 2 FOR x IN [1, 2] IF x > 1]", set[str]()),
-    "grouping sets": ("SELECT a, count(*) FROM flights GROUP BY GROUPING SETS ((a), ()) HAVING count(*) > 1", {"flights"}),
+    "grouping sets": (
+        "SELECT a, count(*) FROM flights GROUP BY GROUPING SETS ((a), ()) HAVING count(*) > 1",
+        {"flights"},
+    ),
     "filter": ("SELECT sum(x) FILTER (WHERE y) FROM flights", {"flights"}),
-    "casts": ("SELECT a::DECIMAL(10,2), TRY_CAST(b AS STRUCT(x INT, y VARCHAR[])), c::ENUM('a', 'b') FROM flights", {"flights"}),
+    "casts": (
+        "SELECT a::DECIMAL(10,2), TRY_CAST(b AS STRUCT(x INT, y VARCHAR[])), c::ENUM('a', 'b') FROM flights",
+        {"flights"},
+    ),
     "order and limit": ("FROM flights ORDER BY a DESC NULLS LAST LIMIT 10% OFFSET 3", {"flights"}),
     "distinct on": ("SELECT DISTINCT ON (a) a, b FROM flights ORDER BY b", {"flights"}),
     "star options": ("SELECT * EXCLUDE (a) REPLACE (b + 1 AS b), COLUMNS('c.*') FROM flights", {"flights"}),
@@ -78,7 +90,7 @@ REFUSED = {
     "insert in a cte": "WITH d AS (INSERT INTO flights VALUES (1) RETURNING *) FROM d",
     "update in a cte": "WITH d AS (UPDATE flights SET a = 1 RETURNING *) FROM d",
     "copy in a cte": "WITH d AS (COPY flights TO 'f.csv') SELECT * FROM d",
-    "merge in a cte": "WITH d AS (MERGE INTO flights USING airlines ON true WHEN MATCHED THEN DELETE RETURNING *) FROM d",
+    "merge in a cte": "WITH d AS (MERGE INTO flights USING a ON true WHEN MATCHED THEN DELETE RETURNING *) FROM d",
     "delete in a nested cte": "SELECT * FROM (WITH d AS (DELETE FROM flights RETURNING *) SELECT * FROM d)",
     "delete in an expression": "SELECT (WITH d AS (DELETE FROM flights RETURNING a) SELECT max(a) FROM d)",
     "delete in a union": "SELECT 1 UNION ALL (WITH d AS (DELETE FROM flights RETURNING 1) FROM d)",
@@ -226,7 +238,15 @@ def test_what_changes_from_call_to_call_is_not_repeatable(asked: Judge, sql: str
     assert not asked(sql).repeatable
 
 
-@pytest.mark.parametrize("sql", ["FROM flights", "SELECT age(a, b) FROM flights", "SELECT 'tomorrow never dies'", "FROM flights TABLESAMPLE reservoir(9 ROWS) REPEATABLE (7)"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM flights",
+        "SELECT age(a, b) FROM flights",
+        "SELECT 'tomorrow never dies'",
+        "FROM flights TABLESAMPLE reservoir(9 ROWS) REPEATABLE (7)",
+    ],
+)
 def test_a_pure_query_is_repeatable(asked: Judge, sql: str) -> None:
     assert asked(sql).repeatable
 
@@ -248,16 +268,16 @@ def test_the_remedy_says_what_to_write_instead(asked: Judge, sql: str, part: str
 
 
 def test_a_query_nested_as_deep_as_the_parser_allows_is_judged(asked: Judge) -> None:
-    try:
-        asked(f"SELECT {'(1 + ' * 400}1{')' * 400}")
-    except Rejected as refused:
-        assert "nested" in str(refused)
+    assert asked(f"SELECT {'(1 + ' * 100}1{')' * 100}").schemas == ()
+    with pytest.raises(Rejected, match="nested"):
+        asked(f"SELECT {'(1 + ' * 800}1{')' * 800}")
 
 
 def _impure() -> list[str]:
     with duckdb.connect(":memory:") as connection:
         rows: list[tuple[str]] = connection.execute(
-            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability IS NOT NULL AND stability <> 'CONSISTENT'"
+            "SELECT DISTINCT function_name FROM duckdb_functions()"
+            " WHERE stability IS NOT NULL AND stability <> 'CONSISTENT'"
         ).fetchall()
     return [name for (name,) in rows]
 
@@ -269,7 +289,8 @@ def test_every_function_the_engine_calls_volatile_is_refused_or_marked() -> None
 def test_every_table_function_and_macro_that_is_not_pure_is_refused() -> None:
     with duckdb.connect(":memory:") as connection:
         rows: list[tuple[str]] = connection.execute(
-            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type IN ('table', 'table_macro', 'pragma')"
+            "SELECT DISTINCT function_name FROM duckdb_functions()"
+            " WHERE function_type IN ('table', 'table_macro', 'pragma')"
         ).fetchall()
     reachable = {name for (name,) in rows} & TABLE_FUNCTIONS
     assert reachable == TABLE_FUNCTIONS

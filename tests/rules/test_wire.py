@@ -51,7 +51,19 @@ def test_no_bytes_do_more_harm_than_a_refusal(noise: bytes) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"1", b"null", b'"x"', b"{", b'{"a": NaN}', b'{"a": Infinity}', b"\xff\xfe", b'{"a":1} x', b"[" * 100_000],
+    [
+        b"",
+        b"[]",
+        b"1",
+        b"null",
+        b'"x"',
+        b"{",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b"\xff\xfe",
+        b'{"a":1} x',
+        b"[" * 100_000,
+    ],
 )
 def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedFrame):
