@@ -164,11 +164,11 @@ def _looks(attribute: Attribute) -> Iterator[Measure]:
     of = family(attribute.type)
     name = quoted(attribute.name)
     value = comparable(attribute.name, of)
+    # Places instead of names: an attribute may be called v or n itself.
     seen = (
-        f"SELECT {value} AS v, count(*) AS n FROM sampled WHERE {name} IS NOT NULL "
-        f"GROUP BY v ORDER BY n DESC, v LIMIT {EXAMPLES}"
+        f"SELECT {value}, count(*) FROM sampled WHERE {name} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {EXAMPLES}"
     )
-    sql = f"(SELECT list({listed('v', of)} ORDER BY n DESC, v) FROM ({seen}))"
+    sql = f"(SELECT list({listed('v', of)} ORDER BY n DESC, v) FROM ({seen}) AS seen(v, n))"
     yield Measure(attribute=attribute.name, key="examples", sql=sql)
     if attribute.type == "VARCHAR":
         yield Measure(attribute=attribute.name, key="looked", sql=f"count(nullif({name}, ''))")

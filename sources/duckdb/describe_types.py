@@ -29,7 +29,7 @@ _FAMILIES: Final[dict[str, Family]] = {
     "UUID": "text",
     "BOOLEAN": "truth",
     "BLOB": "bits",
-    "BIT": "bits",
+    "BIT": "text",
 }
 
 
@@ -67,7 +67,8 @@ def shown(value: str, of: Family) -> str:
     """An SQL value as it crosses the wire: numbers and truths as they are, all else as bounded text."""
     if is_numeric(of) or of == "truth":
         return value
-    return f"left({value}::VARCHAR, {TEXT_LENGTH + 1})"
+    text = f"'0x' || lower(hex({value}))" if of == "bits" else f"{value}::VARCHAR"
+    return f"left({text}, {TEXT_LENGTH + 1})"
 
 
 def listed(value: str, of: Family) -> str:

@@ -5,8 +5,10 @@ import os
 from collections.abc import Iterable
 
 Stamp = tuple[int, int, int, int] | None
-"""Inode, size, mtime and ctime in nanoseconds. None: it is not there. Only ctime tells a rewrite in place that kept size
-and mtime (measured)."""
+"""Inode, size, mtime and ctime in nanoseconds. None: it is not there.
+
+Only ctime tells a rewrite in place that kept size and mtime (measured).
+"""
 
 
 def stamp(path: str) -> Stamp:

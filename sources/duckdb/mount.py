@@ -60,7 +60,8 @@ def mount(connection: duckdb.DuckDBPyConnection, plan: Mapping[str, Any]) -> dic
     stores = [file for file in files if file.format in ("duckdb", "sqlite")]
     for number, file in enumerate(stores):
         _attach(mounted, file, plan["copies"].get(file.path), f"uds_attached_{number}")
-    return {"schemas": [*mounted.entries]}
+    schemas: list[Json] = [*mounted.entries]
+    return {"schemas": schemas}
 
 
 def _files_entry(mounted: _Mounted, surveyed: Surveyed) -> dict[str, Json]:
@@ -93,7 +94,8 @@ def _filled(
     except duckdb.Error as fault:
         connection.execute(f"DROP VIEW IF EXISTS {view}")
         return entry | {"fault": short(fault)}
-    return entry | {"attributes": attributes, "picked": _pickable(connection, view, picked, columns)} | found
+    filled: dict[str, Json] = {"attributes": attributes, "picked": _pickable(connection, view, picked, columns)}
+    return entry | filled | found
 
 
 def _pickable(

@@ -90,10 +90,10 @@ def _position(name: str, of: Family) -> str:
 
 def _top(name: str, of: Family, top: int) -> str:
     seen = (
-        f"SELECT {comparable(name, of)} AS v, count(*) AS n FROM sampled WHERE {quoted(name)} IS NOT NULL "
-        f"GROUP BY v ORDER BY n DESC, v LIMIT {top}"
+        f"SELECT {comparable(name, of)}, count(*) FROM sampled WHERE {quoted(name)} IS NOT NULL "
+        f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {top}"
     )
-    return f"(SELECT list({{'v': {listed('v', of)}, 'n': n}} ORDER BY n DESC, v) FROM ({seen}))"
+    return f"(SELECT list({{'v': {listed('v', of)}, 'n': n}} ORDER BY n DESC, v) FROM ({seen}) AS seen(v, n))"
 
 
 def _buckets(name: str, of: Family, histogram: Grid) -> str:
@@ -106,8 +106,8 @@ def _buckets(name: str, of: Family, histogram: Grid) -> str:
             place = f"floor({at} - {histogram.low!r})"
         number = f"least({histogram.buckets - 1}, greatest(0, {place}))::BIGINT"
     finite = f" AND isfinite({quoted(name)})" if of in ("real", "moment") else ""
-    counted = f"SELECT {number} AS v, count(*) AS n FROM sampled WHERE {quoted(name)} IS NOT NULL{finite} GROUP BY v"
-    return f"(SELECT list({{'v': v, 'n': n}} ORDER BY v) FROM ({counted}))"
+    counted = f"SELECT {number}, count(*) FROM sampled WHERE {quoted(name)} IS NOT NULL{finite} GROUP BY 1"
+    return f"(SELECT list({{'v': v, 'n': n}} ORDER BY v) FROM ({counted}) AS counted(v, n))"
 
 
 def _formats(name: str) -> str:
@@ -116,10 +116,9 @@ def _formats(name: str) -> str:
     for found, sign in _CLASSES:
         pattern = f"regexp_replace({pattern}, {literal(found)}, {literal(sign)}, 'g')"
     counted = (
-        f"SELECT left({pattern}, 81) AS v, count(*) AS n, left(min({text}), 81) AS example, "
-        f"sum(count(*)) OVER ()::BIGINT AS looked_at FROM looked WHERE {text} IS NOT NULL "
-        f"GROUP BY v ORDER BY n DESC, v LIMIT {FORMATS}"
+        f"SELECT left({pattern}, 81), count(*), left(min({text}), 81), "
+        f"sum(count(*)) OVER ()::BIGINT FROM looked WHERE {text} IS NOT NULL "
+        f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {FORMATS}"
     )
-    return (
-        f"(SELECT list({{'v': v, 'n': n, 'example': example, 'all': looked_at}} ORDER BY n DESC, v) FROM ({counted}))"
-    )
+    listing = "list({'v': v, 'n': n, 'example': example, 'all': looked} ORDER BY n DESC, v)"
+    return f"(SELECT {listing} FROM ({counted}) AS counted(v, n, example, looked))"

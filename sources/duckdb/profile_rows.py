@@ -118,17 +118,22 @@ def _histogram(rows: Json, attribute: Attribute, measured: Measured) -> tuple[Bu
     if found is None or not isinstance(rows, list):
         return None
     counted = {whole(row["v"]): whole(row["n"]) for row in _rows(rows)}
-    of = family(attribute.type)
     bounds = [found.low + number * found.width for number in range(found.buckets)] + [found.high]
     return tuple(
-        Bucket(low=_bound(bounds[number], of), high=_bound(bounds[number + 1], of), rows=counted.get(number, 0))
+        Bucket(
+            low=_bound(bounds[number], attribute.type),
+            high=_bound(bounds[number + 1], attribute.type),
+            rows=counted.get(number, 0),
+        )
         for number in range(found.buckets)
     )
 
 
-def _bound(at: float, of: Family) -> Json:
+def _bound(at: float, kind: str) -> Json:
+    of = family(kind)
     if of == "moment":
-        return (_EPOCH + timedelta(microseconds=at)).isoformat().replace("+00:00", "Z")
+        zone = "Z" if kind == "TIMESTAMP WITH TIME ZONE" else ""
+        return (_EPOCH + timedelta(microseconds=at)).replace(tzinfo=None).isoformat() + zone
     if of == "whole":
         return int(at) if abs(at) < 2**53 else str(int(at))
     return float(f"{at:.12g}")

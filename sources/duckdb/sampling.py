@@ -38,7 +38,9 @@ def sampled(schema: str, columns: str, rows: int, *, picked: bool, size_rows: in
         return f"SELECT {columns} FROM {quoted(schema)}"
     if picked:
         below = size_rows * 2**64 // rows
-        return f"SELECT {columns} FROM {ROWS_SCHEMA}.{quoted(schema)} WHERE {PICK} < {below}"
+        # Without the order the rows come in chunks of four, and each chunk costs every expression its overhead:
+        # 29 s instead of 1 s for 16 attributes (measured).
+        return f"SELECT {columns} FROM {ROWS_SCHEMA}.{quoted(schema)} WHERE {PICK} < {below} ORDER BY {PICK}"
     method = f"TABLESAMPLE reservoir({size_rows} ROWS) REPEATABLE ({SEED})"
     return f"SELECT {columns} FROM {quoted(schema)} {method}"
 

@@ -116,16 +116,11 @@ def is_date_text(look: Look) -> bool:
 
 
 def _of_text(look: Look) -> str | None:
-    if look.type == "UUID":
-        return "uuid"
-    if look.type == "JSON":
-        return None
-    for key in ("uuid", "email", "url", "ip"):
-        if look.matches(key):
-            return key
-    coded = _code(look)
-    if coded is not None:
-        return coded
+    if look.type in ("UUID", "JSON"):
+        return "uuid" if look.type == "UUID" else None
+    matched = next((key for key in ("uuid", "email", "url", "ip") if look.matches(key)), None) or _code(look)
+    if matched is not None:
+        return matched
     if look.is_unique and not _IDENTIFYING.isdisjoint(tokens(look.name)):
         return "identifier"
     if look.type.startswith("ENUM") or _is_category(look):
@@ -171,7 +166,7 @@ def _of_whole(look: Look, words: tuple[str, ...]) -> str | None:
         return "boolean_flag"
     if "year" in words and _within(look, 1000, 2200):
         return "year"
-    return None if look.is_unique else "measure"
+    return None if look.is_unique or unit(look.name, look.family) is None else "measure"
 
 
 def _is_timely(words: tuple[str, ...]) -> bool:

@@ -157,7 +157,7 @@ class DuckDBSource:
             chosen = known.chosen([attribute])[0]
             bounded = max(0, min(top, _MOST_TOP))
             measured, details = await measure_profile(inquiry, known, chosen, top=bounded, now=self._tomorrow(as_of_at))
-            found = profiled(
+            return profiled(
                 schema,
                 chosen,
                 measured,
@@ -165,7 +165,6 @@ class DuckDBSource:
                 provenance=provenance(self.name, inquiry, measured, [], as_of_at),
                 hints=profile_hints(chosen, measured),
             )
-            return found
 
         return await self._on_current(schema, work)
 
@@ -173,7 +172,7 @@ class DuckDBSource:
         self, text: str, *, limit: int, offset: int = 0, within_s: float, progress: Progress = silent
     ) -> Table:
         as_of_at = self._clock()
-        await self._holdings.catalogue()
+        known = (await self._holdings.catalogue()).known
         try:
             answer = await self._holdings.engine.run_untrusted(
                 text, limit=limit, offset=offset, within_s=within_s, progress=progress
@@ -189,10 +188,13 @@ class DuckDBSource:
             columns=tuple(Attribute(name=name, type=kind) for name, kind in rows.columns),
             rows=rows.rows,
             more=rows.more,
+            cut=rows.cut,
             repeatable=answer.repeatable,
             schemas=answer.schemas,
             diagnosis=answer.diagnosis,
-            provenance=queried(self.name, text, rows, as_of_at),
+            provenance=queried(
+                self.name, text, rows, [known[name].schema.rows for name in answer.schemas if name in known], as_of_at
+            ),
         )
 
     async def _on_current(self, schema: str, work: Callable[[Known], Awaitable[T]]) -> T:

@@ -1,6 +1,7 @@
 """What is said about an answer: how it came about, and what to do next."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from sources.duckdb.describe_rows import Measured
 from sources.duckdb.engine import Rows
@@ -10,6 +11,9 @@ from sources.duckdb.source_inquiry import Inquiry
 from sources.protocol import Attribute
 from sources.protocol import Interval
 from sources.protocol import Provenance
+
+_FULL: Final = 'detail="full" reads every row.'
+_EXACT: Final = 'describe_schema(detail="full") counts exactly, run_query can look for a rare value.'
 
 
 def provenance(
@@ -31,15 +35,15 @@ def provenance(
     )
 
 
-def queried(source: str, text: str, rows: Rows, as_of_at: float) -> Provenance:
-    """How the rows of a caller's own query came about."""
+def queried(source: str, text: str, rows: Rows, read: Sequence[int | None], as_of_at: float) -> Provenance:
+    """How the rows of a caller's own query came about; `read`: the sizes of its schemas, as far as they are known."""
     return Provenance(
         source=source,
         queries=(text[:2_000],),
-        rows_inspected=len(rows.rows),
+        rows_inspected=max(sum(size or 0 for size in read), len(rows.rows)),
         method="exact",
         as_of_at=as_of_at,
-        truncated=rows.more or rows.cut,
+        truncated=rows.cut,
         took_ms=rows.took_ms,
     )
 
@@ -49,10 +53,7 @@ def description_hints(measured: Measured, *, exact: bool) -> tuple[str, ...]:
     if measured.rows == 0:
         return ("The schema has no rows.",)
     if measured.is_sample:
-        return (
-            f"Measured on a sample of {measured.inspected} rows: distinct counts are lower bounds; "
-            'detail="full" reads every row.',
-        )
+        return (f"Measured on a sample of {measured.inspected} rows: distinct counts are lower bounds; {_FULL}",)
     if measured.sketched:
         named = ", ".join(sorted(measured.sketched)[:3])
         why = "counting them exactly needs more memory than the engine may use"
@@ -65,10 +66,7 @@ def profile_hints(attribute: Attribute, measured: Measured) -> tuple[str, ...]:
     if measured.rows == 0:
         return ("The schema has no rows.",)
     if measured.is_sample:
-        return (
-            f"Measured on a sample of {measured.inspected} rows: the distinct count is a lower bound and rare values "
-            'are missing; describe_schema(detail="full") counts exactly, run_query can look for a value.',
-        )
+        return (f"Measured on a sample of {measured.inspected} rows: the distinct count is a lower bound; {_EXACT}",)
     if attribute.name in measured.sketched:
         return ("The distinct count is an estimate: an exact one needs more memory than the engine may use.",)
     return ()

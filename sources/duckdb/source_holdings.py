@@ -47,6 +47,8 @@ class Holdings:
         self._loose: set[str] = set()
         self._turn = asyncio.Lock()
         self._generation = 0
+        self._places: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        self._tokens: dict[str | None, str] = {}
         self._is_mounted = False
 
     @property
@@ -84,18 +86,35 @@ class Holdings:
     async def known(self, schema: str) -> Known:
         """One schema, looked at again when a file or folder of its own changed. Raises `UnknownSchema`."""
         catalogue = self._catalogue
-        if catalogue is None or schema not in catalogue.known or self._changed(*places(catalogue.known[schema])):
-            catalogue = await self.catalogue()
-        return catalogue.find(schema)
+        known = None if catalogue is None else catalogue.known.get(schema)
+        if known is None or self._changed(*self._places_of(known)):
+            return (await self.catalogue()).find(schema)
+        return known
 
     async def token(self, schema: str | None) -> str:
         """The fingerprint of a schema or of everything. Raises `UnknownSchema`."""
         if schema is None:
             await self.catalogue()
+            known = None
+        else:
+            known = await self.known(schema)
+        # The files were just seen to be as they were when they were noted, so what was made of the notes still holds.
+        if schema not in self._tokens:
+            self._tokens[schema] = self._token_of(schema, known)
+        return self._tokens[schema]
+
+    def _token_of(self, schema: str | None, known: Known | None) -> str:
+        if known is None:
             return token((self._files, self._folders, sorted(self._loose)))
-        files, folders = places(await self.known(schema))
-        walked = (folder for folder in folders if folder in self._folders)
-        return token((file_stamps(files), folder_stamps(walked), schema in self._loose))
+        files, folders = self._places_of(known)
+        noted = [(path, self._files.get(path)) for path in files]
+        return token((noted, [(path, self._folders.get(path)) for path in folders], schema in self._loose))
+
+    def _places_of(self, known: Known) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        found = self._places.get(known.schema.name)
+        if found is None:
+            found = self._places[known.schema.name] = places(known)
+        return found
 
     async def loosen(self, schemas: Iterable[str]) -> None:
         """Read these CSV schemas as text from now on: a value did not fit the type its column seemed to have."""
@@ -175,6 +194,8 @@ class Holdings:
 
     def _note(self, found: Found) -> None:
         self._found = found
+        self._tokens.clear()
+        self._places.clear()
         self._files = dict(file_stamps(path for file in found.files for path in watched(file)))
         self._folders = dict(found.folders) | dict(folder_stamps(found.missing))
 

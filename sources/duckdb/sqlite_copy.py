@@ -47,8 +47,12 @@ def _snapshot(source: str, snapshot: str) -> None:
         contextlib.closing(sqlite3.connect(snapshot)) as copy,
     ):
         steps = iter(range(_PATIENCE))
+
+        def patient(_status: int, _remaining: int, _total: int) -> None:
+            next(steps)
+
         try:
-            original.backup(copy, pages=_PAGES, progress=lambda *_: next(steps) and None, sleep=0.001)
+            original.backup(copy, pages=_PAGES, progress=patient, sleep=0.001)
         except StopIteration:
             original.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
@@ -71,9 +75,13 @@ def _convert(snapshot: str, target: str) -> None:
         contextlib.closing(sqlite3.connect(f"{Path(snapshot).as_uri()}?mode=ro", uri=True)) as original,
         contextlib.closing(duckdb.connect(target)) as copy,
     ):
-        original.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        original.text_factory = _decoded
         for name in _tables(original):
             _copy(original, copy, name)
+
+
+def _decoded(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def _tables(original: sqlite3.Connection) -> Iterator[str]:

@@ -47,7 +47,7 @@ class Copies:
 
     def forget_old(self) -> None:
         """Remove copies that no worker is told of any more. One still open (on Windows) stays until the end."""
-        used = {copy["copy"] for _, copy in self._made.values()}
+        used = {str(copy["copy"]) for _, copy in self._made.values()}
         for old in self._folder.glob("*.duckdb") if self._folder is not None else ():
             if str(old) not in used:
                 with suppress(OSError):

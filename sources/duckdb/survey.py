@@ -35,7 +35,7 @@ class Surveyed:
 def survey(
     connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], loose: frozenset[str]
 ) -> tuple[Surveyed, ...]:
-    """The schemas of Parquet, CSV and JSON files. `loose`: schemas of CSV files whose values did not fit their types."""
+    """The schemas of Parquet, CSV and JSON files. `loose`: schemas of CSV files to read as text."""
     shapes: dict[str, str] = _parquet_shapes(connection, [file.path for file in files if file.format == "parquet"])
     dialects: dict[str, Csv] = {}
     faults: dict[str, str] = {}
