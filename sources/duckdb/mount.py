@@ -19,6 +19,9 @@ import duckdb
 from sources.duckdb.files import DataFile
 from sources.duckdb.files_grouping import free_name
 from sources.duckdb.files_grouping import partition_keys
+from sources.duckdb.mount_quoting import PICK
+from sources.duckdb.mount_quoting import ROWS_SCHEMA
+from sources.duckdb.mount_quoting import SEED
 from sources.duckdb.mount_quoting import literal
 from sources.duckdb.mount_quoting import quoted
 from sources.duckdb.semantics_time import time_attribute
@@ -28,9 +31,6 @@ from sources.duckdb.survey import survey
 from sources.duckdb.survey_text import is_small
 from sources.protocol import Json
 
-ROWS_SCHEMA: Final = "uds_rows"
-PICK: Final = "uds_pick"
-SEED: Final = 42
 _TIMED_ROWS: Final = 100_000_000
 """Above this many rows the range of the time attribute is not looked up: without footer statistics it is a scan."""
 

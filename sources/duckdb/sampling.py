@@ -3,9 +3,9 @@
 import math
 from typing import Final
 
-from sources.duckdb.mount import PICK
-from sources.duckdb.mount import ROWS_SCHEMA
-from sources.duckdb.mount import SEED
+from sources.duckdb.mount_quoting import PICK
+from sources.duckdb.mount_quoting import ROWS_SCHEMA
+from sources.duckdb.mount_quoting import SEED
 from sources.duckdb.mount_quoting import quoted
 from sources.protocol import Interval
 
