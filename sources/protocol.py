@@ -33,6 +33,7 @@ class Provenance:
     queries: tuple[str, ...]
     """The query texts that were run, as the engine got them, each bounded to 2,000 characters."""
     rows_inspected: int
+    """Rows the engine had to look at. For a caller's own query: at most this many, where it can stop early."""
     method: Method
     error_bound: float | None = None
     """Half-width of the widest 95 % interval of any share in the answer (0.01 is one percentage point). None: exact."""

@@ -12,7 +12,7 @@ from sources import protocol
 from state.cache import Hit
 from tools.times import rfc3339
 
-_QUERY_CHARS = 400
+_QUERY_CHARS = 300
 """Query texts are cut here in answers; the resource of the schema has them in full."""
 
 
@@ -67,8 +67,9 @@ class Prepared:
     """A discovery answer as the cache keeps it: everything but its age is already rendered."""
 
     body: dict[str, Any]
-    body_text: str
     provenance: dict[str, Any]
+    text: str
+    """The whole answer as JSON but for the last two braces, so that its age can still be written behind it."""
     full_queries: tuple[str, ...]
     """The query texts without the cut that answers make."""
     schemas: tuple[str, ...]
@@ -77,24 +78,31 @@ class Prepared:
     @property
     def size_bytes(self) -> int:
         """Memory held, roughly: the text and about twice as much for the object it was rendered from."""
-        return 3 * len(self.body_text) + 1_000
+        return 3 * len(self.text) + 1_000
 
-    def rendered(self, hit: Hit[Any], *, queries: tuple[str, ...] | None = None) -> Rendered:
-        """Add how old the answer is; `queries` replaces the shortened query texts."""
-        provenance = self.provenance
-        if hit.cached:
-            provenance = {**provenance, "cached": True, "age_s": round(hit.age_s, 3), "tier": hit.tier}
-        if queries is not None:
-            provenance = {**provenance, "queries": list(queries)}
-        text = f'{self.body_text[:-1]},"provenance":{_compact(provenance)}}}'
+    def rendered(self, hit: Hit[Any]) -> Rendered:
+        """Add how old the answer is."""
+        age_s = round(hit.age_s, 3)
+        if not hit.cached:
+            provenance = {**self.provenance, "cached": False, "age_s": age_s}
+            return Rendered({**self.body, "provenance": provenance}, f'{self.text},"cached":false,"age_s":{age_s}}}}}')
+        provenance = {**self.provenance, "cached": True, "age_s": age_s, "tier": hit.tier}
+        text = f'{self.text},"cached":true,"age_s":{age_s},"tier":"{hit.tier}"}}}}'
         return Rendered({**self.body, "provenance": provenance}, text)
+
+    def in_full(self, hit: Hit[Any]) -> dict[str, Any]:
+        """The answer with its query texts uncut."""
+        whole = self.rendered(hit).structured
+        return {**whole, "provenance": {**whole["provenance"], "queries": list(self.full_queries)}}
 
 
 def prepared(answer: Discovery, source: protocol.Provenance, schemas: tuple[str, ...]) -> Prepared:
     """Render all of a discovery answer but its age."""
     whole = answer.model_dump(mode="json", exclude_none=True)
     provenance = whole.pop("provenance")
-    return Prepared(whole, _compact(whole), provenance, source.queries, schemas)
+    del provenance["cached"], provenance["age_s"]
+    text = _compact({**whole, "provenance": provenance})
+    return Prepared(whole, provenance, text[:-2], source.queries, schemas)
 
 
 def render(answer: Answer) -> Rendered:

@@ -96,8 +96,9 @@ class DescribeSchema:
             return Loaded(value=answer, size_bytes=answer.size_bytes, tags=tags)
 
         hit = await self.ports.measured(found, schema, key, load)
-        seen = tuple(attribute["name"] for attribute in hit.value.body["attributes"])
-        self.ports.notes.explored(call, session, source=found.name, schema=schema, attributes=seen)
+        if session is not None:
+            seen = tuple(attribute["name"] for attribute in hit.value.body["attributes"])
+            self.ports.notes.explored(call, session, source=found.name, schema=schema, attributes=seen)
         return hit.value.rendered(hit)
 
     async def _describe(

@@ -51,7 +51,7 @@ class Resources:
                 (source, ("describe", schema, None, detail, None)), await found.fingerprint(schema)
             )
             if hit is not None:
-                whole["described"] = hit.value.rendered(hit, queries=hit.value.full_queries).structured
+                whole["described"] = hit.value.in_full(hit)
                 break
         return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
 

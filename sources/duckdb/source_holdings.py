@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from sources.duckdb.engine import Engine
-from sources.duckdb.files import DataFile
 from sources.duckdb.files import Found
+from sources.duckdb.files import FoundFile
 from sources.duckdb.files import find
 from sources.duckdb.files_stamp import Stamp
 from sources.duckdb.files_stamp import file_stamps
@@ -216,7 +216,7 @@ class Holdings:
         return any(folder_stamp(path) != self._folders[path] for path in folders if path in self._folders)
 
 
-def watched(file: DataFile) -> tuple[str, ...]:
+def watched(file: FoundFile) -> tuple[str, ...]:
     """A file and the write-ahead log that may hold its newest rows."""
     if file.format == "sqlite":
         return file.path, f"{file.path}-wal"
