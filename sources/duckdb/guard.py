@@ -57,6 +57,7 @@ _EXPRESSIONS: Final = frozenset(
 )
 _OWN_CATALOG: Final = frozenset({"memory", "main"})
 _READ_ONLY: Final = "Send exactly one read-only query: SELECT, WITH .. SELECT, FROM .., VALUES, DESCRIBE or SUMMARIZE."
+_FLATTER: Final = "Write it flatter, for example with CTEs."
 _REMEDIES: Final = {
     "pivot": "Use conditional aggregation instead: sum(x) FILTER (WHERE kind = 'a') AS a, ...",
     "explain": "Run the query itself; EXPLAIN is not available.",
@@ -98,7 +99,7 @@ def judge(serialized: str, sql: str, relations: Mapping[str, str]) -> Verdict:
         walk = _Walk(relations)
         walk.visit(statement, frozenset())
     except RecursionError as error:
-        raise Rejected("the query is nested too deeply", "Write it flatter, for example with CTEs.") from error
+        raise Rejected("the query is nested too deeply", _FLATTER) from error
     return Verdict(schemas=tuple(sorted(walk.reads)), repeatable=walk.repeatable, tree=statement)
 
 
@@ -115,6 +116,8 @@ def _only_statement(tree: Node, sql: str) -> Node:
 
 def _unparsed(tree: Node, sql: str) -> Rejected:
     message = str(tree.get("error_message") or "it cannot be parsed")
+    if "expression depth" in message:
+        return Rejected("the query is nested too deeply", _FLATTER)
     if tree.get("error_type") != "not implemented":
         return Rejected(message[:500], "Correct the syntax (DuckDB SQL).")
     words = sql.split(maxsplit=1)

@@ -26,6 +26,8 @@ _REASON_CHARS: Final = 500
 _TIMED: Final = re.compile(r"DATE|TIME|INTERVAL|VARIANT")
 _NESTED: Final = re.compile(r"\[\d*\]$|^(?:STRUCT|MAP|UNION|VARIANT)\b")
 _PATH: Final = re.compile(r"""(?<![\w./\\])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'":;,()]+)*[/\\]([^\s/\\'":;,()]+)""")
+_SETTING: Final = re.compile(r""" Use "?SET .*""")
+"""Advice to change a setting, which nobody here can."""
 _REMEDIES: Final[tuple[tuple[type[duckdb.Error], str], ...]] = (
     (duckdb.ParserException, "Correct the syntax (DuckDB SQL)."),
     (duckdb.BinderException, "DESCRIBE <schema> shows its attributes and their types."),
@@ -122,7 +124,8 @@ def told(error: Exception) -> str:
         if not line.strip() or line.startswith("LINE "):
             break
         paragraph.append(line.strip())
-    return _PATH.sub(r"\1", " ".join(paragraph))[:_REASON_CHARS] or type(error).__name__
+    told_once = _SETTING.sub("", " ".join(paragraph))
+    return _PATH.sub(r"\1", told_once)[:_REASON_CHARS] or type(error).__name__
 
 
 def _columns(cursor: duckdb.DuckDBPyConnection, sql: str, bound: list[Json]) -> tuple[tuple[str, str], ...]:
