@@ -24,9 +24,9 @@ class EngineLimits:
     address_space_bytes: int = 3 * 2**30
     """RLIMIT_AS of a worker: virtual memory, so several times what it really uses.
 
-    Measured on 10 M rows x 16 columns with memory_limit 1 GB: at 1.5 GiB an exact count of all distinct texts fails,
-    at 2, 3 and 4 GiB everything passes. repeat('x', 3e9) and range(2e8) end in a clean error at once up to 3 GiB; at 4 GiB
-    the list is made and only the deadline stops it.
+    Measured on 10 M rows x 16 columns with memory_limit 1 GB: at 1.5 GiB an exact count of the distinct texts fails,
+    at 2, 3 and 4 GiB everything passes. repeat('x', 3e9) and range(2e8) end in a clean error at once up to 3 GiB;
+    at 4 GiB the list is made and only the deadline stops it.
     """
     memory_bytes: int = 1_000_000_000
     """DuckDB's own memory_limit; scalar strings and lists escape it, which is why the address space is limited too."""
