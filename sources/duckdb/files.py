@@ -35,7 +35,7 @@ _SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataFile:
+class FoundFile:
     """A file that may hold rows."""
 
     path: str
@@ -66,7 +66,7 @@ class DataFile:
 class Found:
     """What a walk over the configured paths met."""
 
-    files: tuple[DataFile, ...]
+    files: tuple[FoundFile, ...]
     """Sorted by path."""
     folders: tuple[tuple[str, int | None], ...]
     """Every folder that was looked into, with its stamp from just before: a change means files came or went."""
@@ -80,7 +80,7 @@ class Found:
 
 @dataclass(slots=True)
 class _Walk:
-    files: dict[str, DataFile]
+    files: dict[str, FoundFile]
     folders: dict[str, int | None]
     missing: list[str]
     ignored: int = 0
@@ -96,7 +96,7 @@ class _Walk:
             packed = path.lower().endswith(_PACKED)
             found = stamp(path)
             size_bytes = 0 if found is None else found[1]
-            self.files[path] = DataFile(path=path, root=root, format=known, packed=packed, size_bytes=size_bytes)
+            self.files[path] = FoundFile(path=path, root=root, format=known, packed=packed, size_bytes=size_bytes)
 
 
 def find(paths: tuple[Path, ...]) -> Found:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sources.duckdb.files import DataFile
+from sources.duckdb.files import FoundFile
 
 _NUMBERED: Final = re.compile(r"^(?P<stem>.*?)[\s._\-()]*\d[\d\s._\-T:()]*$")
 _MEANINGLESS: Final = frozenset(
@@ -32,7 +32,7 @@ _MEANINGLESS: Final = frozenset(
 class Shaped:
     """A file and the token of its format and shape. Files with different tokens never share a schema."""
 
-    file: DataFile
+    file: FoundFile
     shape: str
 
 
@@ -41,7 +41,7 @@ class Group:
     """Files that make one schema."""
 
     name: str
-    files: tuple[DataFile, ...]
+    files: tuple[FoundFile, ...]
     folder: str
     """The folder that a second schema of the same name is qualified with."""
     hive: bool = False
@@ -65,7 +65,7 @@ def free_name(wanted: str, folder: str, taken: Iterable[str]) -> str:
     return next(name for name in (wanted, long, *numbered) if name.casefold() not in used)
 
 
-def partition_keys(file: DataFile) -> tuple[str, ...]:
+def partition_keys(file: FoundFile) -> tuple[str, ...]:
     """The keys of the `key=value` folders between the file and the folder of its schema, outermost first."""
     keys: list[str] = []
     for part in reversed(Path(file.folder).parts):
@@ -75,7 +75,7 @@ def partition_keys(file: DataFile) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def _place(file: DataFile) -> tuple[str, bool]:
+def _place(file: FoundFile) -> tuple[str, bool]:
     folder = Path(file.folder)
     while "=" in folder.name:
         folder = folder.parent
@@ -100,7 +100,7 @@ def _of_folder(folder: str, files: Sequence[Shaped], *, hive: bool) -> Iterator[
 
 
 def _partitioned(folder: str, files: Sequence[Shaped]) -> Iterator[Group]:
-    shapes: dict[tuple[str, tuple[str, ...]], list[DataFile]] = defaultdict(list)
+    shapes: dict[tuple[str, tuple[str, ...]], list[FoundFile]] = defaultdict(list)
     for each in files:
         shapes[each.shape, partition_keys(each.file)].append(each.file)
     for number, members in enumerate(shapes.values()):

@@ -16,7 +16,7 @@ from typing import cast
 
 import duckdb
 
-from sources.duckdb.files import DataFile
+from sources.duckdb.files import FoundFile
 from sources.duckdb.files_grouping import free_name
 from sources.duckdb.files_grouping import partition_keys
 from sources.duckdb.mount_quoting import PICK
@@ -48,11 +48,11 @@ class _Mounted:
 def mount(connection: duckdb.DuckDBPyConnection, plan: Mapping[str, Any]) -> dict[str, Json]:
     """Create the views of a plan and answer `{"schemas": [...]}`; nothing in the files can make it raise.
 
-    The plan: `files` as `DataFile` fields, `copies` as `{path of a SQLite file: {copy, fault}}`, `loose` names.
+    The plan: `files` as `FoundFile` fields, `copies` as `{path of a SQLite file: {copy, fault}}`, `loose` names.
     """
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(ROWS_SCHEMA)}")
-    files = [DataFile(**each) for each in plan["files"]]
+    files = [FoundFile(**each) for each in plan["files"]]
     mounted = _Mounted(connection)
     flat = [file for file in files if file.format in ("parquet", "csv", "json")]
     for surveyed in survey(connection, flat, frozenset(plan["loose"])):
@@ -125,7 +125,7 @@ def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
     return connection.execute(sql).fetchall()[0]
 
 
-def _attach(mounted: _Mounted, file: DataFile, copied: Mapping[str, Any] | None, alias: str) -> None:
+def _attach(mounted: _Mounted, file: FoundFile, copied: Mapping[str, Any] | None, alias: str) -> None:
     origin = file.relative
     fault: str | None = None if copied is None else copied["fault"]
     path = file.path if copied is None else str(copied["copy"])
@@ -160,7 +160,7 @@ def _tables(connection: duckdb.DuckDBPyConnection, path: str, alias: str) -> lis
     return [(owner, name, is_table) for owner, name, is_table in rows]
 
 
-def _watched(file: DataFile) -> list[str]:
+def _watched(file: FoundFile) -> list[str]:
     """A write-ahead log beside a database holds its newest rows."""
     return [file.path, f"{file.path}-wal" if file.format == "sqlite" else f"{file.path}.wal"]
 
@@ -181,7 +181,7 @@ def _entry(name: str, kind: str, origin: str, files: Sequence[str]) -> dict[str,
     }
 
 
-def _origin(files: Sequence[DataFile]) -> str:
+def _origin(files: Sequence[FoundFile]) -> str:
     first = files[0]
     if len(files) == 1:
         return first.relative
@@ -193,7 +193,7 @@ def _origin(files: Sequence[DataFile]) -> str:
     return f"{pattern}/*{Path(first.path).suffix} ({len(files)} files)" if pattern else f"{len(files)} files"
 
 
-def _redacted(fault: str, files: Sequence[DataFile]) -> str:
+def _redacted(fault: str, files: Sequence[FoundFile]) -> str:
     """Faults name absolute paths; a model needs only the part below the configured folder."""
     for file in files[:50]:
         fault = fault.replace(file.path, file.relative)

@@ -52,8 +52,6 @@ def bundled_sample() -> Path:
 class DuckDBSource:
     """A `Source` over files. One event loop uses it; `prestart` may be called before there is one."""
 
-    kind: Final = "duckdb"
-
     def __init__(
         self,
         *,
@@ -72,6 +70,10 @@ class DuckDBSource:
         self._paths = paths or (bundled_sample(),)
         self._clock = clock
         self._holdings = Holdings(self._paths, name, chosen, workers)
+
+    @property
+    def kind(self) -> str:
+        return "duckdb"
 
     @property
     def origin(self) -> str:

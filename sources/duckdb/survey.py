@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from sources.duckdb.files import DataFile
+from sources.duckdb.files import FoundFile
 from sources.duckdb.files_grouping import Group
 from sources.duckdb.files_grouping import Shaped
 from sources.duckdb.files_grouping import group
@@ -33,7 +33,7 @@ class Surveyed:
 
 
 def survey(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], loose: frozenset[str]
+    connection: duckdb.DuckDBPyConnection, files: Sequence[FoundFile], loose: frozenset[str]
 ) -> tuple[Surveyed, ...]:
     """The schemas of Parquet, CSV and JSON files. `loose`: schemas of CSV files to read as text."""
     shapes: dict[str, str] = _parquet_shapes(connection, [file.path for file in files if file.format == "parquet"])

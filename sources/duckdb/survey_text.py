@@ -11,7 +11,7 @@ from typing import Final
 
 import duckdb
 
-from sources.duckdb.files import DataFile
+from sources.duckdb.files import FoundFile
 from sources.duckdb.mount_quoting import literal
 from sources.duckdb.mount_quoting import literals
 
@@ -49,12 +49,12 @@ class Csv:
         return repr(("csv", dialect, [name for name, _ in self.columns]))
 
 
-def is_small(file: DataFile) -> bool:
+def is_small(file: FoundFile) -> bool:
     """Whether the whole file is cheap to read."""
     return file.size_bytes * (PACKED_SHARE if file.packed else 1) <= WHOLE_FILE_BYTES
 
 
-def sniff_csv(connection: duckdb.DuckDBPyConnection, file: DataFile) -> Csv:
+def sniff_csv(connection: duckdb.DuckDBPyConnection, file: FoundFile) -> Csv:
     """The dialect of one file; bytes that are no UTF-8 are read as latin-1. Raises `duckdb.Error`."""
     try:
         return _sniffed(connection, file, "utf-8", "")
@@ -64,7 +64,7 @@ def sniff_csv(connection: duckdb.DuckDBPyConnection, file: DataFile) -> Csv:
         return _sniffed(connection, file, "utf-8", ", all_varchar = true, strict_mode = false")
 
 
-def csv_relation(files: Sequence[DataFile], dialects: Sequence[Csv], *, loose: bool, hive: bool) -> str:
+def csv_relation(files: Sequence[FoundFile], dialects: Sequence[Csv], *, loose: bool, hive: bool) -> str:
     """The table function call that reads files of one shape. `loose`: every column as text."""
     first = dialects[0]
     columns = first.columns if len(dialects) == 1 else _merged(dialects)
@@ -87,12 +87,12 @@ def csv_relation(files: Sequence[DataFile], dialects: Sequence[Csv], *, loose: b
     return f"read_csv({literals(file.path for file in files)}, {', '.join(options)})"
 
 
-def json_names(connection: duckdb.DuckDBPyConnection, file: DataFile) -> tuple[str, ...]:
+def json_names(connection: duckdb.DuckDBPyConnection, file: FoundFile) -> tuple[str, ...]:
     """The top-level names of the records of one file. Raises `duckdb.Error`."""
     return tuple(name for name, _ in _json_columns(connection, (file,), hive=False))
 
 
-def json_relation(connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], *, hive: bool) -> str:
+def json_relation(connection: duckdb.DuckDBPyConnection, files: Sequence[FoundFile], *, hive: bool) -> str:
     """The table function call that reads JSON files, with the types that fit all of them. Raises `duckdb.Error`."""
     columns = _json_columns(connection, files, hive=False)
     paths = literals(file.path for file in files)
@@ -101,7 +101,7 @@ def json_relation(connection: duckdb.DuckDBPyConnection, files: Sequence[DataFil
     return f"read_json({paths}, columns = {_columns(columns)}, hive_partitioning = {_bool(hive)})"
 
 
-def _sniffed(connection: duckdb.DuckDBPyConnection, file: DataFile, encoding: str, extra: str) -> Csv:
+def _sniffed(connection: duckdb.DuckDBPyConnection, file: FoundFile, encoding: str, extra: str) -> Csv:
     rows = -1 if is_small(file) else SNIFFED_ROWS
     found = connection.execute(
         "SELECT Delimiter, Quote, Escape, Comment, SkipRows, HasHeader, Columns, DateFormat, TimestampFormat "
@@ -145,7 +145,7 @@ def _widest(kinds: set[str]) -> str:
 
 
 def _json_columns(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], *, hive: bool
+    connection: duckdb.DuckDBPyConnection, files: Sequence[FoundFile], *, hive: bool
 ) -> tuple[tuple[str, str], ...]:
     paths = literals(file.path for file in files)
     options = f"{_json_sampling(files)}, union_by_name = true, hive_partitioning = {_bool(hive)}"
@@ -153,7 +153,7 @@ def _json_columns(
     return tuple((row[0], row[1].replace('"NULL"', "JSON")) for row in rows)
 
 
-def _json_sampling(files: Sequence[DataFile]) -> str:
+def _json_sampling(files: Sequence[FoundFile]) -> str:
     return f"sample_size = {-1 if all(is_small(file) for file in files) else SNIFFED_ROWS}"
 
 

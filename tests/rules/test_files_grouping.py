@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.duckdb.files import DataFile
+from sources.duckdb.files import FoundFile
 from sources.duckdb.files import stem
 from sources.duckdb.files_grouping import Shaped
 from sources.duckdb.files_grouping import group
@@ -16,7 +16,7 @@ ROOT = "/data/shop"
 
 
 def shaped(path: str, shape: str = "parquet one") -> Shaped:
-    file = DataFile(path=f"{ROOT}/{path}", root=ROOT, format="parquet", packed=False, size_bytes=1)
+    file = FoundFile(path=f"{ROOT}/{path}", root=ROOT, format="parquet", packed=False, size_bytes=1)
     return Shaped(file=file, shape=shape)
 
 
