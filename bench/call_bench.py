@@ -29,11 +29,15 @@ BOUND_US = 100
 
 
 def bare_server(payload: str, structured: dict[str, Any]) -> MCPServer:
-    """The SDK alone: an empty tool, and one that sends our payload ready made."""
+    """The SDK alone: an empty tool as anybody writes it, one stripped of all the SDK can leave out, and our payload."""
     server = MCPServer("bare", log_level="WARNING")
 
+    @server.tool()
+    async def empty() -> str:  # pyright: ignore[reportUnusedFunction]
+        return ""
+
     @server.tool(structured_output=False)
-    async def empty() -> CallToolResult:  # pyright: ignore[reportUnusedFunction]
+    async def stripped() -> CallToolResult:  # pyright: ignore[reportUnusedFunction]
         return CallToolResult(content=[])
 
     @server.tool(structured_output=False)
@@ -60,6 +64,7 @@ async def measure() -> list[dict[str, Any]]:
         async with Client(bare_server(content.text, first.structured_content or {})) as bare:
             asked: dict[str, Callable[[], Awaitable[Any]]] = {
                 "empty tool, bare SDK": lambda: bare.call_tool("empty", {}),
+                "empty tool without schema or content, bare SDK": lambda: bare.call_tool("stripped", {}),
                 "ready-made payload, bare SDK": lambda: bare.call_tool("ready_made", {}),
                 "describe_schema, cached": lambda: ours.call_tool("describe_schema", {"schema": "flights"}),
                 "list_schemas": lambda: ours.call_tool("list_schemas", {}),

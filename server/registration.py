@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from mcp.server.auth.middleware.auth_context import get_access_token
@@ -39,13 +40,41 @@ Source: the `_meta` that Claude Code and Codex were seen to send with tools/call
 Changed = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a registered tool needs to answer a call, bound once."""
+
+    tool: Tool
+    arguments: Arguments
+    allowed: tuple[str, ...]
+    changed: Changed
+
+    async def answer(self, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
+        """Answer one call; every anticipated fault is an answer too."""
+        progress = _ProgressRelay(context)
+        try:
+            checked = self.arguments.validate_python(arguments)
+            rendered = await self.tool.method(_call(context, progress), **checked)
+        except ValidationError as fault:
+            return _failed(argument_fault_text(fault, self.allowed))
+        except ANTICIPATED as fault:
+            return _failed(fault_text(fault))
+        except Exception:  # noqa: BLE001 - the outermost loop: logged here with its traceback, never shown
+            _log.exception("%s failed on a defect", self.tool.name)
+            return _failed("internal_error: the server failed on a defect of its own, which it has logged.")
+        finally:
+            await progress.close()
+        if self.tool.changes_session:
+            self.changed(rendered.structured["session"])
+        return CallToolResult(
+            content=[TextContent(type="text", text=rendered.text)], structured_content=rendered.structured
+        )
+
+
 class RegisteredTool(SdkTool):
     """A tool of ours inside the SDK, which would drop unknown arguments and put its own words before our errors."""
 
-    _ours: Tool = PrivateAttr()
-    _arguments: Arguments = PrivateAttr()
-    _allowed: tuple[str, ...] = PrivateAttr()
-    _changed: Changed = PrivateAttr()
+    _binding: Binding = PrivateAttr()
 
     @classmethod
     def of(cls, tool: Tool, changed: Changed) -> "RegisteredTool":
@@ -67,33 +96,13 @@ class RegisteredTool(SdkTool):
                 open_world_hint=False,
             ),
         )
-        made._ours = tool
-        made._arguments = adapter
-        made._allowed = tuple(parameters["properties"])
-        made._changed = changed
+        made._binding = Binding(tool, adapter, tuple(parameters["properties"]), changed)
         return made
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: FBT001, FBT002 - the SDK's signature
-        """Answer one call; every anticipated fault is an answer too."""
+        """Answer one call."""
         _ = convert_result
-        progress = _ProgressRelay(context)
-        try:
-            checked = self._arguments.validate_python(arguments)
-            rendered = await self._ours.method(_call(context, progress), **checked)
-        except ValidationError as fault:
-            return _failed(argument_fault_text(fault, self._allowed))
-        except ANTICIPATED as fault:
-            return _failed(fault_text(fault))
-        except Exception:  # noqa: BLE001 - the outermost loop: logged here with its traceback, never shown
-            _log.exception("%s failed on a defect", self.name)
-            return _failed("internal_error: the server failed on a defect of its own, which it has logged.")
-        finally:
-            await progress.close()
-        if self._ours.changes_session:
-            self._changed(rendered.structured["session"])
-        return CallToolResult(
-            content=[TextContent(type="text", text=rendered.text)], structured_content=rendered.structured
-        )
+        return await self._binding.answer(arguments, context)
 
 
 def principal() -> str:

@@ -42,6 +42,7 @@ def output_schema_of(answer: type[Answer]) -> Json:
     validator of the Python SDK's client takes 0.8 ms, this one 0.01 ms.
     """
     schema = _lean(answer.model_json_schema(mode="serialization", by_alias=True))
+    del schema["additionalProperties"]  # later versions may answer more
     for field in schema["properties"].values():
         _loosen(field)
     return schema
