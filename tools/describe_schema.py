@@ -57,10 +57,8 @@ class SchemaDescribed(Discovery):
     """Attributes in the order of the schema."""
 
     schema_name: str = Field(serialization_alias="schema")
-    source: str
     rows: int
     time_attribute: str | None = None
-    attributes_total: int
     attributes: list[DescribedAttribute]
     next_cursor: str | None = None
 
@@ -125,7 +123,7 @@ class DescribeSchema:
         )
         end = place.offset + len(page)
         more = make_cursor(end, question=question, fingerprint=fingerprint) if end < len(wanted) else None
-        answer = _answer(source, found, detail, len(wanted), more, moved=place.moved)
+        answer = _answer(found, detail, len(wanted), more, moved=place.moved)
         return prepared(answer, found.provenance, (schema,))
 
 
@@ -134,7 +132,7 @@ def _page_attributes(detail: Detail) -> int:
 
 
 def _answer(
-    source: protocol.Source, found: protocol.Description, detail: Detail, total: int, more: str | None, *, moved: bool
+    found: protocol.Description, detail: Detail, total: int, more: str | None, *, moved: bool
 ) -> SchemaDescribed:
     hints = list(found.hints)
     if moved:
@@ -145,10 +143,8 @@ def _answer(
         )
     return SchemaDescribed(
         schema_name=found.schema,
-        source=source.name,
         rows=found.rows,
         time_attribute=found.time_attribute,
-        attributes_total=total,
         attributes=_fitting(found.attributes, detail),
         next_cursor=more,
         hints=hints,

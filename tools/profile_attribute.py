@@ -56,7 +56,6 @@ class AttributeProfiled(Discovery):
 
     schema_name: str = Field(serialization_alias="schema")
     attribute: str
-    source: str
     type: str
     rows: int
     null_share: float
@@ -100,7 +99,7 @@ class ProfileAttribute:
             measured = await found.profile(
                 schema, attribute, top=top, within_s=limits.DESCRIBE_WITHIN_S, progress=call.progress
             )
-            answer = prepared(_answer(found.name, measured), measured.provenance, (schema,))
+            answer = prepared(_answer(measured), measured.provenance, (schema,))
             tags = (source_tag(found.name), schema_tag(found.name, schema))
             return Loaded(value=answer, size_bytes=answer.size_bytes, tags=tags)
 
@@ -109,11 +108,10 @@ class ProfileAttribute:
         return hit.value.rendered(hit)
 
 
-def _answer(source: str, found: protocol.Profile) -> AttributeProfiled:
+def _answer(found: protocol.Profile) -> AttributeProfiled:
     return AttributeProfiled(
         schema_name=found.schema,
         attribute=found.attribute,
-        source=source,
         type=found.type,
         rows=found.rows,
         null_share=round(found.null_share, 6),
