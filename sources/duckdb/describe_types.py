@@ -65,6 +65,8 @@ def comparable(name: str, of: Family) -> str:
 
 def shown(value: str, of: Family) -> str:
     """An SQL value as it crosses the wire: numbers and truths as they are, all else as bounded text."""
+    if of == "real":  # by way of text: 0.1 as a FLOAT is 0.1, and not the double nearest to it
+        return f"{value}::VARCHAR::DOUBLE"
     if is_numeric(of) or of == "truth":
         return value
     text = f"'0x' || lower(hex({value}))" if of == "bits" else f"{value}::VARCHAR"

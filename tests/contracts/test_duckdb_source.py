@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from contextlib import closing
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def opened(*paths: Path) -> AsyncIterator[DuckDBSource]:
+async def opened(*paths: Path) -> AsyncGenerator[DuckDBSource]:
     source = DuckDBSource(paths=paths)
     source.prestart()
     try:
