@@ -54,7 +54,7 @@ class Binding:
         progress = _ProgressRelay(context)
         try:
             checked = self.arguments.validate_python(arguments)
-            rendered = await self.tool.method(_call(context, progress), **checked)
+            rendered = await self.tool.method(self._call(context, progress), **checked)
         except ValidationError as fault:
             return _failed(argument_fault_text(fault, self.allowed))
         except ANTICIPATED as fault:
@@ -69,6 +69,10 @@ class Binding:
         return CallToolResult(
             content=[TextContent(type="text", text=rendered.text)], structured_content=rendered.structured
         )
+
+    def _call(self, context: Context[Any, Any], progress: "_ProgressRelay") -> Call:
+        key = _call_key(context) if self.tool.changes_session else None
+        return Call(principal=principal(), progress=progress, idempotency_key=key)
 
 
 class RegisteredTool(SdkTool):
@@ -109,10 +113,6 @@ def principal() -> str:
     """Who calls, as the transport authenticated them."""
     token = get_access_token()
     return LOCAL_PRINCIPAL if token is None else f"{token.client_id}/{token.subject or ''}"
-
-
-def _call(context: Context[Any, Any], progress: "_ProgressRelay") -> Call:
-    return Call(principal=principal(), progress=progress, idempotency_key=_call_key(context))
 
 
 def _call_key(context: Context[Any, Any]) -> str | None:
