@@ -46,7 +46,7 @@ PATTERNS: Final[dict[str, str]] = {
     "code3": r"[A-Z0-9]{3}",
     "letters2": r"[A-Z]{2}",
     "letters3": r"[A-Z]{3}",
-    "number": r"[+-]?\d+([.,]\d+)*([eE][+-]?\d+)?",
+    "number": r"[+-]?\d+(,\d{3})*([.,]\d+)?([eE][+-]?\d+)?",
     "date": r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}",
     "version": r"v?\d+\.\d+\.\d+.*",
 }

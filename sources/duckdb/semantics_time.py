@@ -38,7 +38,7 @@ def _score(name: str, kind: str) -> tuple[int, int] | None:
     if kind == "DATE":
         return (named, 1)
     if kind in _WHOLE and _has(words, _EPOCH) and {"zone", "air", "dep", "arr", "sched"}.isdisjoint(words):
-        return (-3, 0) if words[-1] in (*_EPOCH, "ms", "s", "us", "ns") else None
+        return (-3, 0) if words[-1] in (*_EPOCH, "stamp", "ms", "s", "us", "ns", "nano", "millis") else None
     return None
 
 

@@ -229,7 +229,7 @@ async def test_texts_that_stand_for_something_else_are_told(tmp_path: Path) -> N
         tmp_path / "texts.duckdb",
         "CREATE TABLE t AS SELECT if(i % 5 = 0, 'N/A', 'ok') AS gap, format('u{}@x.org', i) AS mail, "
         "format('1,{}', 100 + i) AS amount, format('{}.01.2020', 1 + i % 28) AS happened, "
-        "format('http://x.org/{}', i) AS site FROM range(50) r(i)",
+        "format('10.0.0.{}', i) AS host, format('http://x.org/{}', i) AS site FROM range(50) r(i)",
     )
     async with opened(path) as source:
         names = [attribute.name for attribute in await source.attributes("t")]
@@ -238,5 +238,6 @@ async def test_texts_that_stand_for_something_else_are_told(tmp_path: Path) -> N
     assert told["gap"] == ("category", ("sentinel_values",))
     assert told["mail"][0] == "email"
     assert told["site"][0] == "url"
+    assert told["host"] == ("ip", ("unique",))
     assert "numbers_as_text" in told["amount"][1]
     assert "dates_as_text" in told["happened"][1]

@@ -64,6 +64,8 @@ def test_buckets_at_both_ends_of_the_number_line_do_not_overflow() -> None:
         ([("l_shipdate", "DATE"), ("l_commitdate", "DATE"), ("l_receiptdate", "DATE")], "l_shipdate"),
         ([("ts", "BIGINT"), ("v", "DOUBLE")], "ts"),
         ([("timestamp_ms", "BIGINT")], "timestamp_ms"),
+        ([("TimeStamp", "BIGINT")], "TimeStamp"),
+        ([("TimeUnixNano", "BIGINT")], "TimeUnixNano"),
         ([("air_time", "BIGINT"), ("dep_time", "BIGINT")], None),
         ([("name", "VARCHAR")], None),
         ([], None),
