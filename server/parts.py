@@ -1,5 +1,7 @@
 """Where everything is built, in one place and one order, and taken down again: no globals, no hooks."""
 
+import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from dataclasses import field
 
 from server.settings import Settings
 from sources.duckdb.source import DuckDBSource
+from sources.errors import SourceError
 from sources.protocol import Source
 from state.cache import ResultCache
 from state.memory import MemoryJournal
@@ -19,6 +22,8 @@ from tools.ports import Ports
 from tools.resources import Resources
 from tools.toolbox import Tool
 from tools.toolbox import toolbox
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             for watcher in watchers:
                 watcher(uri)
 
+        _warm(stack, embedded)
         notes = Notes(sessions, changed)
         stack.push_async_callback(notes.settled)
         ports = Ports(
@@ -84,3 +90,21 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             resources=Resources(ports),
             _watchers=watchers,
         )
+
+
+def _warm(stack: AsyncExitStack, source: Source) -> None:
+    """Look at what there is while the host still says hello, so that the first question finds a catalogue."""
+    looking = asyncio.create_task(_look(source))
+
+    async def stop() -> None:
+        looking.cancel()
+        await asyncio.wait([looking])
+
+    stack.push_async_callback(stop)
+
+
+async def _look(source: Source) -> None:
+    try:
+        await source.schemas()
+    except SourceError as fault:
+        _log.warning("source %s cannot be read yet: %s", source.name, fault)

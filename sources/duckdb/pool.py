@@ -99,9 +99,7 @@ class Pool:
                 waiting.set_result(self._taken(worker))
                 return
         self._idle.append(worker)
-        if len(self._workers()) > 1:
-            loop = asyncio.get_running_loop()
-            self._retiring[worker] = loop.call_later(self._limits.idle_s, self._retire, worker)
+        self._later(self._limits.idle_s, self._retire, worker)
 
     def settle(self, worker: Worker, call: int, answer: asyncio.Future[Frame]) -> None:
         """Stop a call whose caller went away: interrupt, a moment of grace, kill; then release the worker."""
@@ -195,9 +193,20 @@ class Pool:
             self._start()
 
     def _retire(self, worker: Worker) -> None:
+        if len(self._workers()) > 1:
+            self._end_idle(worker)
+        else:
+            self._later(self._limits.rest_s, self._end_idle, worker)
+
+    def _end_idle(self, worker: Worker) -> None:
         del self._retiring[worker]
-        if worker in self._idle and len(self._workers()) > 1:
-            self._discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+            worker.kill()
+            self._killed += 1
+
+    def _later(self, after_s: float, act: Callable[[Worker], None], worker: Worker) -> None:
+        self._retiring[worker] = asyncio.get_running_loop().call_later(after_s, act, worker)
 
     def _taken(self, worker: Worker) -> Worker:
         if handle := self._retiring.pop(worker, None):

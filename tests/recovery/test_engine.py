@@ -381,6 +381,13 @@ async def test_a_second_worker_is_started_on_demand_and_stopped_when_idle(make: 
     assert (await _asked(engine, "SELECT 1")).rows.rows == ((1,),)
 
 
+async def test_a_server_that_waits_ends_even_its_last_worker_and_starts_one_when_asked(make: Made) -> None:
+    engine = make(workers=2, limits=EngineLimits(idle_s=0.02, rest_s=0.02))
+    await engine.ready()
+    await _until(lambda: engine.statistics().workers == 0)
+    assert (await _asked(engine, "SELECT 1")).rows.rows == ((1,),)
+
+
 async def test_progress_of_a_long_scan_is_told(make: Made) -> None:
     engine = make()
     told: list[float] = []
