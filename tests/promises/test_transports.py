@@ -77,11 +77,14 @@ def address() -> Iterator[str]:
 def _request(
     address: str, method: str, path: str, body: bytes | None = None, **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body; the body of a stream is not waited for, because it may never end."""
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=_WITHIN_S)
     try:
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        told = {name.lower(): value for name, value in answer.getheaders()}
+        is_endless = told.get("content-type", "").startswith("text/event-stream")
+        return answer.status, told, b"" if is_endless else answer.read()
     finally:
         connection.close()
 
