@@ -78,14 +78,6 @@ def _unreachable(fault: source_errors.SourceUnreachable) -> str:
     return f"source_unreachable: {fault} Try again; list_schemas shows the status of every source."
 
 
-def _conflict(fault: state_errors.Conflict) -> str:
-    moved = ", ".join(fault.fields) or "the session"
-    return (
-        f"conflict: {moved} changed since the etag you passed as expect; the current etag is {fault.etag}. "
-        "Call recall, decide again, and pass the current etag or none."
-    )
-
-
 def _coded(code: str) -> Callable[[Exception], str]:
     return lambda fault: f"{code}: {fault}"
 
@@ -100,7 +92,7 @@ _WRITERS: tuple[tuple[type[Exception], Callable[..., str]], ...] = (
     (source_errors.SourceUnreachable, _unreachable),
     (source_errors.AccessDenied, _coded("access_denied")),
     (state_errors.UnknownSession, _coded("unknown_session")),
-    (state_errors.Conflict, _conflict),
+    (state_errors.Conflict, _coded("conflict")),
     (state_errors.OverLimit, _coded("too_large")),
     (state_errors.StateError, _coded("invalid_argument")),
     (tool_errors.UnknownSource, _unknown_source),

@@ -13,7 +13,7 @@ from tools.answer import render
 from tools.arguments import Handle
 from tools.call import Call
 from tools.ports import Ports
-from tools.session_answers import common
+from tools.session_answers import session_fields
 
 Merge = Literal["parent_wins", "child_wins", "merge_objects", "keep_latest"]
 
@@ -42,7 +42,7 @@ class CloseSession:
         await self.ports.notes.settled()
         closed = await self.ports.sessions.close(session, principal=call.principal, merge=merge)
         answer = SessionClosed(
-            **common(closed.session),
+            **session_fields(closed.session),
             exported=None if merge is None else closed.exported,
             conflicts=[dict(each) for each in closed.conflicts] or None,
         )

@@ -16,7 +16,7 @@ from tools.next_steps import NextStep
 from tools.next_steps import next_steps
 from tools.ports import Ports
 from tools.session_answers import active_goal
-from tools.session_answers import common
+from tools.session_answers import session_fields
 from tools.times import rfc3339
 from tools.times import span_s
 
@@ -59,7 +59,7 @@ class OpenSession:
             idempotency_key=idempotency_key or call.idempotency_key,
         )
         answer = SessionOpened(
-            **common(session),
+            **session_fields(session),
             expires_at=rfc3339(session.expires_at),
             goal=active_goal(session),
             next_steps=await next_steps(self.ports, session),

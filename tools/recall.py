@@ -28,8 +28,8 @@ from tools.ports import Ports
 from tools.ports import session_uri
 from tools.session_answers import GoalShown
 from tools.session_answers import active_goal
-from tools.session_answers import common
 from tools.session_answers import goal_shown
+from tools.session_answers import session_fields
 from tools.times import rfc3339
 from tools.tokens import json_tokens
 
@@ -128,7 +128,7 @@ class Recall:
         preferences = _kept(found.preferences, wanted, limits.RECALLED_TOKENS["preferences"])
         cut = findings.cut or explored.cut or context.cut or preferences.cut
         return Recalled(
-            **common(found),
+            **session_fields(found),
             label=found.label,
             parent=found.parent,
             goals=[goal_shown(each) for each in found.goals[-wanted.limit :]],

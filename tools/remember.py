@@ -19,7 +19,7 @@ from tools.arguments import Text
 from tools.call import Call
 from tools.errors import InvalidArgument
 from tools.ports import Ports
-from tools.session_answers import common
+from tools.session_answers import session_fields
 
 Kind = Literal["finding", "context", "preference"]
 
@@ -68,4 +68,4 @@ class Remember:
             expect=expect,
             idempotency_key=idempotency_key or call.idempotency_key,
         )
-        return render(ValueRemembered(**common(stored), stored=Stored(kind=kind, key=key, value=value)))
+        return render(ValueRemembered(**session_fields(stored), stored=Stored(kind=kind, key=key, value=value)))

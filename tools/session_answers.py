@@ -36,6 +36,6 @@ def active_goal(session: Session) -> str | None:
     return next((goal.text for goal in reversed(session.goals) if goal.status == "active"), None)
 
 
-def common(session: Session) -> dict[str, Any]:
+def session_fields(session: Session) -> dict[str, Any]:
     """The fields of every state answer."""
     return {"session": session.handle, "version": session.version, "etag": session.etag}

@@ -18,8 +18,8 @@ from tools.next_steps import NextStep
 from tools.next_steps import next_steps
 from tools.ports import Ports
 from tools.session_answers import GoalShown
-from tools.session_answers import common
 from tools.session_answers import goal_shown
+from tools.session_answers import session_fields
 
 _GOALS_SHOWN = 20
 
@@ -55,7 +55,7 @@ class SetGoal:
             session, principal=call.principal, goal=goal, status=status, expect=expect
         )
         answer = GoalsSet(
-            **common(changed),
+            **session_fields(changed),
             goals=[goal_shown(each) for each in changed.goals[-_GOALS_SHOWN:]],
             next_steps=await next_steps(self.ports, changed),
         )

@@ -28,12 +28,14 @@ from tools.run_query import RunQuery
 from tools.set_goal import GoalsSet
 from tools.set_goal import SetGoal
 
+Method = Callable[..., Awaitable[Rendered]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
     """A tool: its method (whose first argument is the `Call`) and the model of its answer."""
 
-    method: Callable[..., Awaitable[Rendered]]
+    method: Method
     answer: type[Answer]
     title: str
     reads_only: bool
@@ -51,56 +53,34 @@ class Tool:
 
 def toolbox(ports: Ports, *, query_timeout_most_s: float) -> tuple[Tool, ...]:
     """Every tool over the given ports."""
+    run_query = RunQuery(ports=ports, timeout_most_s=query_timeout_most_s).run_query
     return (
         _looking(ListSchemas(ports).list_schemas, SchemasListed, "List schemas"),
         _looking(DescribeSchema(ports).describe_schema, SchemaDescribed, "Describe a schema"),
         _looking(ProfileAttribute(ports).profile_attribute, AttributeProfiled, "Profile an attribute"),
-        _looking(
-            RunQuery(ports=ports, timeout_most_s=query_timeout_most_s).run_query, QueryAnswered, "Run a read-only query"
-        ),
-        Tool(
-            method=OpenSession(ports).open_session,
-            answer=SessionOpened,
-            title="Open a session",
-            reads_only=False,
-            idempotent=False,
-            changes_session=True,
-        ),
+        _looking(run_query, QueryAnswered, "Run a read-only query"),
+        _writing(OpenSession(ports).open_session, SessionOpened, "Open a session"),
         _looking(Recall(ports).recall, Recalled, "Recall a session"),
-        Tool(
-            method=Remember(ports).remember,
-            answer=ValueRemembered,
-            title="Remember a finding",
-            reads_only=False,
-            idempotent=False,
-            changes_session=True,
-        ),
-        Tool(
-            method=SetGoal(ports).set_goal,
-            answer=GoalsSet,
-            title="Set a goal",
-            reads_only=False,
-            idempotent=True,
-            changes_session=True,
-        ),
-        Tool(
-            method=CloseSession(ports).close_session,
-            answer=SessionClosed,
-            title="Close a session",
-            reads_only=False,
-            idempotent=False,
-            destroys=True,
-            changes_session=True,
-        ),
-        Tool(
-            method=Cache(ports).cache,
-            answer=CacheShown,
-            title="Result cache",
-            reads_only=False,
-            idempotent=True,
-        ),
+        _writing(Remember(ports).remember, ValueRemembered, "Remember a finding"),
+        _writing(SetGoal(ports).set_goal, GoalsSet, "Set a goal", idempotent=True),
+        _writing(CloseSession(ports).close_session, SessionClosed, "Close a session", destroys=True),
+        Tool(method=Cache(ports).cache, answer=CacheShown, title="Result cache", reads_only=False, idempotent=True),
     )
 
 
-def _looking(method: Callable[..., Awaitable[Rendered]], answer: type[Answer], title: str) -> Tool:
+def _looking(method: Method, answer: type[Answer], title: str) -> Tool:
     return Tool(method=method, answer=answer, title=title, reads_only=True, idempotent=True)
+
+
+def _writing(
+    method: Method, answer: type[Answer], title: str, *, idempotent: bool = False, destroys: bool = False
+) -> Tool:
+    return Tool(
+        method=method,
+        answer=answer,
+        title=title,
+        reads_only=False,
+        idempotent=idempotent,
+        destroys=destroys,
+        changes_session=True,
+    )
