@@ -16,6 +16,7 @@ from typing import TypeVar
 from sources.duckdb.describe_rows import described
 from sources.duckdb.describe_run import measure
 from sources.duckdb.limits import EngineLimits
+from sources.duckdb.pool import EngineStatistics
 from sources.duckdb.profile_rows import profiled
 from sources.duckdb.profile_run import measure_profile
 from sources.duckdb.semantics_time import time_attribute
@@ -95,6 +96,11 @@ class DuckDBSource:
         """What protects the machine; empty before the engine first answered."""
         engine = self._holdings.started
         return () if engine is None else engine.limits_in_force()
+
+    def statistics(self) -> EngineStatistics | None:
+        """Counts of the engine's workers and queries. None: the engine has not been started."""
+        engine = self._holdings.started
+        return None if engine is None else engine.statistics()
 
     def status(self) -> str:
         """What was found under the paths and what was left out, in one line."""
