@@ -20,6 +20,7 @@ from typing import cast
 from sources.duckdb import wire
 from sources.duckdb.limits import no_file_writes
 from sources.duckdb.limits import rlimits
+from sources.duckdb.worker_memory import release_library_pages
 from sources.protocol import EngineLimit
 from sources.protocol import Json
 
@@ -30,6 +31,8 @@ _TICK_S: Final = 0.25
 _STACK_BYTES: Final = 16 * 2**20
 _NESTING: Final = 20_000
 _LOST: Final = 70
+_RESTING_S: Final = 5.0
+"""Without a call for this long a worker gives back what it does not need."""
 
 
 def main() -> None:
@@ -100,6 +103,7 @@ def _opened(duckdb: Any, first: wire.Frame, in_force: tuple[EngineLimit, ...], s
     cursor = session(connection)
     in_force += lock_down(connection, readable, limits)
     session = _Session(Answering(connection, cursor, limits), send)
+    release_library_pages()
     send({"mounted": catalogue, "limits": [_limit_json(limit) for limit in in_force], "pid": os.getpid()})
     return session
 
@@ -144,7 +148,9 @@ class _Session:
 
     def _work(self) -> None:
         while True:
-            self._waiting.acquire()
+            if not self._waiting.acquire(timeout=_RESTING_S):
+                release_library_pages()
+                self._waiting.acquire()
             call = self._calls.pop(0)
             self._busy.set()
             try:
