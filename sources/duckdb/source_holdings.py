@@ -79,9 +79,11 @@ class Holdings:
 
     async def catalogue(self) -> Catalogue:
         """The catalogue, looked at again when any file or folder changed."""
-        if self._catalogue is None or await self._all_changed():
-            return await self._looked_again()
-        return self._catalogue
+        while (standing := self._catalogue) is None or await self._all_changed():
+            looked = await self._looked_again()
+            if looked is not None:
+                return looked
+        return standing
 
     async def known(self, schema: str) -> Known:
         """One schema, looked at again when a file or folder of its own changed. Raises `UnknownSchema`."""
@@ -136,11 +138,12 @@ class Holdings:
             await self._engine.aclose()
         await asyncio.to_thread(self._copies.close)
 
-    async def _looked_again(self, *, force: bool = False) -> Catalogue:
+    async def _looked_again(self, *, force: bool = False) -> Catalogue | None:
+        """None: another look ended meanwhile. It may have begun before the caller asked, so it is to be checked."""
         generation = self._generation
         async with self._turn:
             if self._catalogue is not None and self._generation != generation and not force:
-                return self._catalogue
+                return None
             catalogue = await self._look()
             self._catalogue = catalogue
             self._generation += 1
