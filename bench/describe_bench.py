@@ -184,7 +184,7 @@ def generated(rows: int) -> Path:
         subprocess.run([python, "-m", "pip", "install", "--quiet", "tpchgen-cli"], check=True)
         command = next(python.parent.glob("tpchgen-cli*"))
         scale = f"{rows / ROWS_AT_SCALE_1:.4f}"
-        options = ["--scale-factor", scale, "--tables", "lineitem", "--format", "parquet", "--output-dir", folder]
+        options = ["parquet", "--scale-factor", scale, "--tables", "lineitem", "--output-dir", folder]
         subprocess.run([command, *options], check=True)
     return target
 

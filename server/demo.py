@@ -4,6 +4,7 @@ Every number on the screen comes out of an answer, or is a time that the client 
 """
 
 import asyncio
+import os
 import sys
 import time
 from typing import cast
@@ -24,12 +25,20 @@ _PIPED_WIDTH = 110
 """Columns when the output is no terminal, so that a log shows the same tables."""
 
 
+class _Patient(Console):
+    """Plays on for nobody when the reader of the output (`| head`) has left, instead of falling apart."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def show(command: StdioServerParameters | None = None) -> bool:
     """Play the demo against the server that `command` starts; False when it failed, which is then told on stderr.
 
     None: our own server on the bundled sample.
     """
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    console = _Patient(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     failure: str | None = None
     try:
         asyncio.run(_play(Screen(console), command or own_command()))

@@ -10,7 +10,7 @@ from server.demo_shown import Screen
 from server.demo_shown import percent
 from server.demo_shown import shown
 
-GOAL = "Which airlines leave New York late, and at what hour does it get bad?"
+GOAL = "Which airlines' flights leave New York with the worst delay, and at what hour?"
 _SCHEMA = "flights"
 _ATTRIBUTES = ("dep_delay", "carrier", "origin", "hour", "tailnum", "time_hour")
 

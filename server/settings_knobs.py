@@ -58,7 +58,7 @@ DATA = Knob(
     default_shown="bundled sample",
     parse=values.existing_paths,
     shown=values.paths_text,
-    allowed=f"existing, readable files or folders, separated by '{os.pathsep}' or line ends",
+    allowed=f"existing, readable files or folders, separated by '{os.pathsep}', commas or line ends",
     meaning="Files and folders to discover: Parquet, CSV, JSON lines, DuckDB, SQLite",
     unit="paths",
 )
@@ -103,7 +103,7 @@ QUERY_TIMEOUT = Knob(
     parse=values.duration_s(0.1, 120),
     shown=values.duration_text,
     allowed="a duration from 100ms to 120s, such as 500ms, 30s or 2m",
-    meaning="The longest a query or a scan may run before it is stopped",
+    meaning="The longest that run_query may run before it is stopped; descriptions and profiles get 120s",
     unit="duration",
 )
 MEMORY_LIMIT = Knob(

@@ -101,9 +101,13 @@ def one_of(*words: W) -> Callable[[str], W]:
 
 
 def existing_paths(text: str) -> tuple[Path, ...]:
-    """Absolute paths of existing, readable files and folders; separated by `os.pathsep` or line ends."""
+    """Absolute paths of existing, readable files and folders; separated by `os.pathsep`, line ends or commas.
+
+    A comma in the name of something that exists separates nothing.
+    """
     parts = (part.strip() for line in text.splitlines() for part in line.split(os.pathsep))
-    paths = tuple(dict.fromkeys(_absolute(part) for part in parts if part))
+    pieces = (piece.strip() for part in parts for piece in ([part] if _absolute(part).exists() else part.split(",")))
+    paths = tuple(dict.fromkeys(_absolute(piece) for piece in pieces if piece))
     if any(not os.access(path, os.R_OK) for path in paths):
         raise ValueError(text)
     return paths

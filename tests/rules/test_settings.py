@@ -130,6 +130,14 @@ def test_a_path_that_does_not_exist_is_a_fault(tmp_path: Path) -> None:
     assert "gone" in fault.value
 
 
+def test_commas_separate_paths_too_unless_something_of_that_name_exists(tmp_path: Path) -> None:
+    places = [tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c,d.csv"]
+    for place in places:
+        place.touch()
+    assert read_settings({"UDS_DATA": f"{places[0]}, {places[1]}"}).paths == tuple(places[:2])
+    assert read_settings({"UDS_DATA": str(places[2])}).paths == (places[2],)
+
+
 def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "rows.csv").write_text("a\n1\n")
     monkeypatch.chdir(tmp_path)
