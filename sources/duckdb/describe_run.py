@@ -1,6 +1,7 @@
 """Which queries a description takes: exact when that is quick or asked for, else a sample beside what footers know."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from sources.duckdb import describe
@@ -173,7 +174,8 @@ async def _from_footers(
     """Null rows and ranges of the whole schema, where the footers of its files have them all."""
     if not known.footers or len(known.files) > _FOOTER_FILES:
         return {}, {}
-    found = await inquiry.rows(describe.footers(known.files, attributes))
+    names = tuple(Path(path).name for path in known.files)
+    found = await inquiry.rows(describe.footers(known.files, attributes), shown=describe.footers(names, attributes))
     nulls = {
         str(name): whole(missing)
         for name, values, missing, is_complete, _ in found

@@ -38,12 +38,15 @@ class Inquiry:
     started_s: float = field(default_factory=time.monotonic)
     _done: int = 0
 
-    async def rows(self, sql: str, *, limit: int = 10_000) -> tuple[tuple[Json, ...], ...]:
-        """Run one query within what is left of the time. Raises `QueryTimeout` when nothing is left."""
+    async def rows(self, sql: str, *, limit: int = 10_000, shown: str | None = None) -> tuple[tuple[Json, ...], ...]:
+        """Run one query within what is left of the time. Raises `QueryTimeout` when nothing is left.
+
+        `shown` is kept for the provenance instead of the text, where that holds places of the machine.
+        """
         left_s = self.within_s - (time.monotonic() - self.started_s)
         if left_s < _LEAST_S:
             raise QueryTimeout(self.within_s)
-        self.queries.append(sql[:_LONGEST_TEXT])
+        self.queries.append((shown or sql)[:_LONGEST_TEXT])
         found = await self.engine.run(sql, within_s=left_s, limit=limit, progress=self._progress)
         self._done += 1
         return found.rows

@@ -375,6 +375,7 @@ async def test_a_large_schema_is_answered_from_a_repeatable_sample_that_owns_up_
     assert (rough.min, rough.max) == (0, 2_199_999)
     assert first.attributes[1].null_share == exact.attributes[1].null_share == 0.25
     assert any("full" in hint for hint in first.hints)
+    assert not any(str(tmp_path) in query for query in first.provenance.queries), "answers tell no place of the machine"
 
 
 async def test_without_footers_the_null_share_of_a_sample_has_an_interval_that_holds_the_truth(tmp_path: Path) -> None:
