@@ -6,6 +6,8 @@ DESCRIBED_TOKENS = 1_600
 RECALLED_TOKENS = {"findings": 800, "context": 400, "preferences": 200, "explored": 300}
 """Shares of an answer of `recall`."""
 RECALLED_SESSIONS_TOKENS = 1_600
+ROW_TOKENS_MOST = 4_000
+"""A single row, or the list of columns, that takes more is refused."""
 ROWS_TOKENS_MOST = 20_000
 """Size of the rows when the caller asked for more of them. Source: Claude Code refuses answers over 25,000 tokens."""
 

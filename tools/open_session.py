@@ -42,7 +42,7 @@ class OpenSession:
         label: Annotated[ShortText | None, Field(description="short name to find it by")] = None,
         parent: Annotated[ShortText | None, Field(description="handle whose goals and context to inherit")] = None,
         ttl: Annotated[
-            Annotated[str, Field(max_length=20)] | None, Field(description='idle life: "30m", "1h", "7d"; default 1h')
+            Annotated[str, Field(max_length=20)] | None, Field(description='idle life: "30m", "1h", "7d"')
         ] = None,
         idempotency_key: IdempotencyKey = None,
     ) -> Rendered:

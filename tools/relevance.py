@@ -4,6 +4,7 @@ Source of the formula and its constants (k1 = 1.2, b = 0.75): Robertson and Zara
 Framework: BM25 and Beyond", 2009. A hit in the schema's own name counts as much as three in its attributes.
 """
 
+import functools
 import math
 import re
 from collections import Counter
@@ -22,11 +23,12 @@ that the their them there these this to us was we were what when where which who
 _STOP = frozenset(_STOP_TEXT.split())
 
 
-def words(text: str) -> list[str]:
+@functools.lru_cache(maxsize=65_536)
+def words(text: str) -> tuple[str, ...]:
     """Split names and prose into lower-case words: camelCase, snake_case, dots and plurals fall away."""
     runs: list[str] = _RUN.findall(text)
     found = (hump.casefold() for run in runs for hump in _humps(run))
-    return [_singular(word) for word in found if word not in _STOP]
+    return tuple(_singular(word) for word in found if word not in _STOP)
 
 
 def _humps(run: str) -> list[str]:
@@ -49,7 +51,7 @@ def rank(question: str, documents: Mapping[str, Sequence[str]]) -> dict[str, flo
     (`manufacture` meets `manufacturer`) at half weight, if it is at least half of it.
     """
     asked = set(words(question))
-    bags = {name: Counter(words(name) * _NAME_WEIGHT + words(" ".join(inside))) for name, inside in documents.items()}
+    bags = {name: _bag(name, inside) for name, inside in documents.items()}
     if not asked or not bags:
         return dict.fromkeys(documents, 0.0)
     mean_length = sum(bag.total() for bag in bags.values()) / len(bags) or 1.0
@@ -61,6 +63,13 @@ def rank(question: str, documents: Mapping[str, Sequence[str]]) -> dict[str, flo
     }
     best = max(scores.values())
     return {name: round(score / best, 3) if best else 0.0 for name, score in scores.items()}
+
+
+def _bag(name: str, inside: Sequence[str]) -> Counter[str]:
+    bag = Counter(words(name) * _NAME_WEIGHT)
+    for each in inside:
+        bag.update(words(each))
+    return bag
 
 
 def _count(word: str, bag: Counter[str]) -> float:

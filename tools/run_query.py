@@ -26,8 +26,7 @@ from tools.errors import InvalidArgument
 from tools.ports import Ports
 from tools.ports import schema_tag
 from tools.ports import source_tag
-from tools.tokens import fitting
-from tools.tokens import json_tokens
+from tools.rows import fitted
 
 _DEFAULT_LIMIT = 100
 _DIALECT_OF_KIND = {"duckdb": "sql", "newrelic": "nrql"}
@@ -122,7 +121,8 @@ async def _load(question: _Question, call: Call) -> Loaded[Prepared]:
     table = await source.query(
         question.query, limit=question.limit, offset=place.offset, within_s=question.within_s, progress=call.progress
     )
-    rows = _fitting(table, question.limit)
+    fit = fitted(table, times=question.limit // _DEFAULT_LIMIT)
+    rows, cut = fit.rows, fit.cut or table.cut
     more = None
     if table.more or len(rows) < len(table.rows):
         more = make_cursor(place.offset + len(rows), question=asked, fingerprint=fingerprint)
@@ -132,21 +132,15 @@ async def _load(question: _Question, call: Call) -> Loaded[Prepared]:
         row_count=len(rows),
         next_cursor=more,
         diagnosis=table.diagnosis,
-        hints=_hints(table, shown=len(rows), more=more is not None, moved=place.moved),
-        provenance=provenance(table.provenance, truncated=more is not None or table.cut),
+        hints=_hints(table, shown=len(rows), more=more is not None, moved=place.moved, cut=cut),
+        provenance=provenance(table.provenance, truncated=more is not None or cut),
     )
     kept = prepared(answer, table.provenance, table.schemas)
     tags = (source_tag(source.name), *(schema_tag(source.name, schema) for schema in table.schemas))
     return Loaded(value=kept, size_bytes=kept.size_bytes, tags=tags, cacheable=table.repeatable)
 
 
-def _fitting(table: protocol.Table, limit: int) -> list[list[Any]]:
-    """As many rows as the answer may hold, at least one; a caller who asks for more rows gets a larger answer."""
-    budget = min(limits.ROWS_TOKENS * max(1, limit // _DEFAULT_LIMIT), limits.ROWS_TOKENS_MOST)
-    return [list(row) for row in fitting(table.rows, budget, tokens_of=json_tokens)]
-
-
-def _hints(table: protocol.Table, *, shown: int, more: bool, moved: bool) -> list[str]:
+def _hints(table: protocol.Table, *, shown: int, more: bool, moved: bool, cut: bool) -> list[str]:
     hints: list[str] = []
     if more and shown < len(table.rows):
         hints.append(
@@ -156,7 +150,7 @@ def _hints(table: protocol.Table, *, shown: int, more: bool, moved: bool) -> lis
         hints.append("More rows follow: pass next_cursor, or aggregate instead of paging.")
     if moved:
         hints.append("The source changed since the cursor was made: rows may repeat or be missing across pages.")
-    if table.cut:
+    if cut:
         hints.append("Long values were cut and end in an ellipsis.")
     if not table.rows and table.diagnosis is None:
         hints.append("The query is valid and returned no row.")

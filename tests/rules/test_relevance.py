@@ -33,7 +33,7 @@ TABLES = {
     ],
 )
 def test_identifiers_become_words(text: str, split: list[str]) -> None:
-    assert words(text) == split
+    assert list(words(text)) == split
 
 
 @pytest.mark.parametrize(
