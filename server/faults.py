@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from sources import errors as source_errors
+from sources.names import nearest
 from state import errors as state_errors
 from tools import errors as tool_errors
 from tools.names import did_you_mean
-from tools.names import nearest
 
 _TEXT_CHARS = 2_000
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from sources import protocol
 from sources.errors import SourceError
+from sources.names import nearest
 from state.session import Session
 from tools import limits
 from tools.answer import Answer
@@ -25,7 +26,6 @@ from tools.call import Call
 from tools.cursor import make_cursor
 from tools.cursor import read_cursor
 from tools.names import did_you_mean
-from tools.names import nearest
 from tools.ports import Ports
 from tools.relevance import rank
 

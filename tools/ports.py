@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from sources.errors import SourceError
 from sources.errors import UnknownSchema
+from sources.names import nearest
 from sources.protocol import Schema
 from sources.protocol import Source
 from state.cache import Hit
@@ -22,7 +23,6 @@ from state.sessions import Sessions
 from tools.answer import Prepared
 from tools.call import Call
 from tools.errors import UnknownSource
-from tools.names import nearest
 
 _log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sources.errors import UnknownSchema
+from sources.names import nearest
 from state.session import Kept
 from state.session import Session
 from tools.call import Call
-from tools.names import nearest
 from tools.ports import Ports
 from tools.session_answers import goal_shown
 from tools.times import rfc3339

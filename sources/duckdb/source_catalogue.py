@@ -1,7 +1,5 @@
 """The catalogue the worker answered, as frozen values: schemas, where they live, and how their rows can be read."""
 
-import difflib
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from sources.duckdb.describe_shown import instant
 from sources.errors import SourceUnreachable
 from sources.errors import UnknownAttribute
 from sources.errors import UnknownSchema
+from sources.names import nearest
 from sources.protocol import Attribute
 from sources.protocol import Schema
 
@@ -56,13 +55,6 @@ class Catalogue:
         if found.schema.fault is not None:
             raise SourceUnreachable(f"{schema} ({found.schema.origin}) cannot be read: {found.schema.fault}")
         return found
-
-
-def nearest(name: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Up to three names that look like it, best first."""
-    folded = {each.casefold(): each for each in known}
-    close = difflib.get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.5)
-    return tuple(folded[each] for each in close)
 
 
 def read_catalogue(answer: Mapping[str, Any], source: str) -> Catalogue:

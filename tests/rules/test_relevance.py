@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sources.names import nearest
 from tools.names import did_you_mean
-from tools.names import nearest
 from tools.relevance import rank
 from tools.relevance import words
 
