@@ -34,7 +34,7 @@ def main(names: list[str]) -> int:
             failed.append(file.stem)
         if result.exists():
             rows += json.loads(result.read_text(encoding="utf-8"))
-    Console().print(_table(rows))
+    Console(width=None if sys.stdout.isatty() else 160).print(_table(rows))
     for name in failed:
         print(f"{name} failed")
     return 1 if failed or not chosen or not all(row["ok"] for row in rows) else 0
