@@ -63,7 +63,9 @@ def _unknown_source(fault: tool_errors.UnknownSource) -> str:
 
 
 def _query_rejected(fault: source_errors.QueryRejected) -> str:
-    return f"query_rejected: {fault} {fault.remedy}".rstrip()
+    reason = str(fault)
+    stop = "" if reason.endswith((".", "!", "?", ":")) else "."
+    return f"query_rejected: {reason}{stop} {fault.remedy}".rstrip()
 
 
 def _query_timeout(fault: source_errors.QueryTimeout) -> str:

@@ -31,6 +31,8 @@ _TICK_S: Final = 0.25
 _STACK_BYTES: Final = 16 * 2**20
 _NESTING: Final = 20_000
 _LOST: Final = 70
+_NICENESS: Final = 5
+"""Queries give way to the server, which answers others meanwhile, and to what else the machine is used for."""
 _RESTING_S: Final = 5.0
 """Without a call for this long a worker gives back what it does not need."""
 
@@ -39,6 +41,8 @@ def main() -> None:
     """Serve until standard input ends. `sys.argv[1]`: bytes of address space."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides when we end
     in_force = rlimits(int(sys.argv[1]))
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
     reading, writing = _own_wire()
     import duckdb  # noqa: PLC0415 - after the limits, so that they hold for everything it allocates
 
