@@ -33,12 +33,10 @@ async def next_steps(ports: Ports, session: Session, *, limit: int = 3) -> list[
     candidates = await _candidates(ports, goal)
     unseen = [each for each in candidates if (each.schema.source, each.schema.name) not in described]
     steps = [_describe(session, each, ports.sources) for each in unseen if each.score > 0 or not goal]
-    if not goal:
-        steps.insert(0, _set_goal(session))
-    if not described and (not steps or not any(step.tool == "describe_schema" for step in steps)):
+    if goal and not session.findings:
+        steps += _profiles(session, goal, ports.sources)
+    if not steps and not described:
         steps.append(_list(session))
-    if described and not session.findings:
-        steps.insert(0, _remember(session))
     return steps[:limit]
 
 
@@ -75,17 +73,15 @@ def _list(session: Session) -> NextStep:
     )
 
 
-def _set_goal(session: Session) -> NextStep:
-    return NextStep(
-        tool="set_goal",
-        arguments={"session": session.handle, "goal": "<the question to answer>"},
-        why="a goal ranks schemas by what they have to do with it",
-    )
-
-
-def _remember(session: Session) -> NextStep:
-    return NextStep(
-        tool="remember",
-        arguments={"session": session.handle, "kind": "finding", "value": "<what was learned>"},
-        why="schemas were described but no finding is kept yet",
-    )
+def _profiles(session: Session, goal: str, sources: Sequence[Source]) -> list[NextStep]:
+    """The attribute of each described schema that has most to do with the goal: its values decide how to filter."""
+    steps: list[NextStep] = []
+    for seen in session.explored:
+        scores = rank(goal, dict.fromkeys(seen.attributes, ()))
+        best = max(scores, key=lambda attribute: scores[attribute], default=None)
+        if best is not None and scores[best] > 0:
+            arguments = {"schema": seen.schema, "attribute": best, "session": session.handle}
+            if len(sources) > 1:
+                arguments["source"] = seen.source
+            steps.append(NextStep(tool="profile_attribute", arguments=arguments, why="the goal is about it"))
+    return steps
