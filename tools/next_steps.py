@@ -1,15 +1,20 @@
 """What to call next, computed from what a session's goal names and what it has not looked at yet."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sources.errors import SourceError
 from sources.protocol import Schema
 from sources.protocol import Source
 from state.session import Session
 from tools.answer import Answer
 from tools.ports import Ports
 from tools.relevance import rank
+
+_PATIENCE_S = 2.0
+"""Looking at files for the first time may take minutes; opening a session must not."""
 
 
 class NextStep(Answer):
@@ -26,11 +31,17 @@ class _Candidate:
     score: float
 
 
-async def next_steps(ports: Ports, session: Session, *, limit: int = 3) -> list[NextStep]:
+async def next_steps(
+    ports: Ports, session: Session, *, limit: int = 3, patience_s: float = _PATIENCE_S
+) -> list[NextStep]:
     """At most `limit` calls, the most settling first; never a schema that the session has already described."""
     described = {(each.source, each.schema) for each in session.explored if each.attributes}
     goal = " ".join(each.text for each in session.goals if each.status == "active")
-    candidates = await _candidates(ports, goal)
+    try:
+        async with asyncio.timeout(patience_s):
+            candidates = await _candidates(ports, goal)
+    except (SourceError, TimeoutError):
+        candidates = []  # a session is worth having while its sources are slow or away
     unseen = [each for each in candidates if (each.schema.source, each.schema.name) not in described]
     steps = [_describe(session, each, ports.sources) for each in unseen if each.score > 0 or not goal]
     if goal and not session.findings:

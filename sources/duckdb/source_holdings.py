@@ -45,8 +45,7 @@ class Holdings:
         self._files: dict[str, Stamp] = {}
         self._folders: dict[str, int | None] = {}
         self._loose: set[str] = set()
-        self._turn = asyncio.Lock()
-        self._generation = 0
+        self._looking: asyncio.Task[Catalogue] | None = None
         self._places: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._tokens: dict[str | None, str] = {}
         self._is_mounted = False
@@ -122,7 +121,8 @@ class Holdings:
         """Read these CSV schemas as text from now on: a value did not fit the type its column seemed to have."""
         self._loose |= set(schemas)
         self._is_mounted = False
-        await self._looked_again(force=True)
+        while await self._looked_again() is None:
+            self._is_mounted = False
 
     async def has_moved(self) -> bool:
         """Whether anything changed since the catalogue was made."""
@@ -133,24 +133,35 @@ class Holdings:
         return schema in self._loose
 
     async def aclose(self) -> None:
-        """End the workers and remove the private copies."""
+        """End the look under way and the workers, and remove the private copies."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         if self._engine is not None:
             await self._engine.aclose()
         await asyncio.to_thread(self._copies.close)
 
-    async def _looked_again(self, *, force: bool = False) -> Catalogue | None:
-        """None: another look ended meanwhile. It may have begun before the caller asked, so it is to be checked."""
-        generation = self._generation
-        async with self._turn:
-            if self._catalogue is not None and self._generation != generation and not force:
-                return None
-            catalogue = await self._look()
-            self._catalogue = catalogue
-            self._generation += 1
-            return catalogue
+    async def _looked_again(self) -> Catalogue | None:
+        """None: the look had begun before the caller asked, so what it saw is to be checked."""
+        joined = self._looking
+        looking = joined or self._begun()
+        looked = await asyncio.shield(looking)
+        return None if joined else looked
+
+    def _begun(self) -> asyncio.Task[Catalogue]:
+        """A look in a task of its own: it may take long, and a caller who gives up must not make it begin anew."""
+        looking = asyncio.get_running_loop().create_task(self._look())
+        looking.add_done_callback(self._ended)
+        self._looking = looking
+        return looking
+
+    def _ended(self, looking: asyncio.Task[Catalogue]) -> None:
+        self._looking = None
+        if not looking.cancelled():
+            looking.exception()  # seen, even when everybody who waited has gone
 
     async def _look(self) -> Catalogue:
-        # Whoever is cancelled in here leaves no catalogue of one state beside an engine of another.
+        # Who is stopped in here leaves no catalogue of one state beside an engine of another.
         self._catalogue = None
         if not self._is_mounted or await self._all_changed():
             self._is_mounted = False
@@ -161,7 +172,8 @@ class Holdings:
             self._is_mounted = True
         answer = await self.engine.ready()
         self._copies.forget_old()
-        return read_catalogue(answer, self._source)
+        self._catalogue = read_catalogue(answer, self._source)
+        return self._catalogue
 
     async def _walked(self) -> Found:
         found = await asyncio.to_thread(find, self._paths)
