@@ -5,7 +5,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings
 
 # How long an example takes says more about the machine's other work than about the code.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("patient", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 

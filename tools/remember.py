@@ -56,16 +56,17 @@ class Remember:
         idempotency_key: IdempotencyKey = None,
     ) -> Rendered:
         """Keep a finding with its evidence, or a context or preference value under a key, in the session."""
-        if kind != "finding" and not key:
+        name = (key or "").strip() or None
+        if kind != "finding" and name is None:
             raise InvalidArgument(f"key is required for a {kind}: name what the value is")
         stored = await self.ports.sessions.remember(
             session,
             principal=call.principal,
             kind=kind,
-            key=key,
+            key=name,
             value=value,
             evidence=evidence,
             expect=expect,
             idempotency_key=idempotency_key or call.idempotency_key,
         )
-        return render(ValueRemembered(**session_fields(stored), stored=Stored(kind=kind, key=key, value=value)))
+        return render(ValueRemembered(**session_fields(stored), stored=Stored(kind=kind, key=name, value=value)))
