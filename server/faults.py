@@ -63,9 +63,7 @@ def _unknown_source(fault: tool_errors.UnknownSource) -> str:
 
 
 def _query_rejected(fault: source_errors.QueryRejected) -> str:
-    reason = str(fault)
-    stop = "" if reason.endswith((".", "!", "?", ":")) else "."
-    return f"query_rejected: {reason}{stop} {fault.remedy}".rstrip()
+    return f"query_rejected: {_sentence(fault)} {fault.remedy}".rstrip()
 
 
 def _query_timeout(fault: source_errors.QueryTimeout) -> str:
@@ -77,7 +75,12 @@ def _quota_spent(fault: source_errors.QuotaSpent) -> str:
 
 
 def _unreachable(fault: source_errors.SourceUnreachable) -> str:
-    return f"source_unreachable: {fault} Try again; list_schemas shows the status of every source."
+    return f"source_unreachable: {_sentence(fault)} Try again; list_schemas shows the status of every source."
+
+
+def _sentence(fault: Exception) -> str:
+    reason = str(fault)
+    return reason if reason.endswith((".", "!", "?", ":")) else f"{reason}."
 
 
 def _coded(code: str) -> Callable[[Exception], str]:

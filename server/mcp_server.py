@@ -21,7 +21,6 @@ from server.registration import RegisteredTool
 from server.registration import principal
 from server.settings import Settings
 from tools.call import Call
-from tools.ports import session_uri
 
 _ANY_NAME = ResourceSecurity(exempt_params={"source", "schema"})
 """Schema names are looked up in a catalogue, never used as paths, and may hold anything a file name may."""
@@ -44,7 +43,7 @@ def build_server(parts: Parts, settings: Settings) -> MCPServer:
         description="Discover data you have never seen, and remember what you learned.",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[RegisteredTool.of(tool, lambda handle: changed(session_uri(handle))) for tool in parts.tools],
+        tools=[RegisteredTool.of(tool, changed) for tool in parts.tools],
         subscriptions=bus,
         log_level=settings.log_level,
     )

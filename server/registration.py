@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,8 @@ from server.schemas import Arguments
 from server.schemas import arguments_of
 from server.schemas import output_schema_of
 from tools.call import Call
+from tools.ports import Changed
+from tools.ports import session_uri
 from tools.toolbox import Tool
 
 _log = logging.getLogger(__name__)
@@ -36,8 +37,6 @@ _CALL_KEYS = ("claudecode/toolUseId", "callId")
 
 Source: the `_meta` that Claude Code and Codex were seen to send with tools/call.
 """
-
-Changed = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Binding:
         finally:
             await progress.close()
         if self.tool.changes_session:
-            self.changed(rendered.structured["session"])
+            self.changed(session_uri(rendered.structured["session"]))
         return CallToolResult(
             content=[TextContent(type="text", text=rendered.text)], structured_content=rendered.structured
         )
@@ -82,7 +81,7 @@ class RegisteredTool(SdkTool):
 
     @classmethod
     def of(cls, tool: Tool, changed: Changed) -> "RegisteredTool":
-        """Wrap a tool for the SDK; `changed` is told the handle of a session that a call changed."""
+        """Wrap a tool for the SDK; `changed` is told the resource of a session that a call changed."""
         adapter, parameters = arguments_of(tool.method)
         made = cls(
             fn=tool.method,
@@ -144,8 +143,15 @@ class _ProgressRelay:
         self._reached = share
         report = self._context.report_progress(share, 1.0, message)
         self._sending = asyncio.get_running_loop().create_task(report)
+        self._sending.add_done_callback(_seen)
 
     async def close(self) -> None:
         self._context = None
         if self._sending is not None:
             await asyncio.wait([self._sending], timeout=1.0)
+
+
+def _seen(sending: asyncio.Task[None]) -> None:
+    """A client that went away misses its progress; its call ends by being cancelled, not by this."""
+    if not sending.cancelled():
+        sending.exception()

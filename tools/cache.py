@@ -16,6 +16,7 @@ from tools.call import Call
 from tools.errors import InvalidArgument
 from tools.ports import Ports
 from tools.ports import schema_tag
+from tools.ports import schema_tags
 from tools.ports import source_tag
 
 
@@ -69,7 +70,7 @@ class Cache:
         if pattern is not None:
             if source or schema:
                 raise InvalidArgument("pass pattern alone, or source and schema")
-            return self.ports.cache.invalidate(pattern=schema_tag("*", "*").replace("*/*", pattern))
+            return self.ports.cache.invalidate(pattern=schema_tags(pattern))
         if schema is not None:
             found = await self.ports.source_of(schema, source)
             await found.attributes(schema)

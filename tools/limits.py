@@ -19,6 +19,5 @@ ROWS_MOST = 10_000
 QUERY_CHARS_MOST = 100_000
 NAME_CHARS_MOST = 1_000
 TEXT_CHARS_MOST = 2_000
-VALUE_CHARS_MOST = 16_384
 DESCRIBE_WITHIN_S = 120.0
 """A full description reads every row, several times for wide text; beyond this it is stopped."""

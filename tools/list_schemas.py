@@ -134,7 +134,8 @@ def _ranked(
         ((schema, each.attributes.get(schema.name, ())) for each in found for schema in each.schemas),
         key=lambda pair: (pair[0].name.casefold(), pair[0].source),
     )
-    question = search or " ".join(goal.text for goal in session.goals if goal.status == "active") if session else search
+    goals = () if session is None else session.goals
+    question = search or " ".join(goal.text for goal in goals if goal.status == "active")
     if not question:
         return [(schema, None) for schema, _ in every]
     scores = rank(question, {f"{schema.source}/{schema.name}": (schema.name, *inside) for schema, inside in every})

@@ -50,6 +50,11 @@ def schema_tag(source: str, schema: str) -> str:
     return f"schema:{source}/{schema}"
 
 
+def schema_tags(pattern: str) -> str:
+    """A pattern over cache tags from a pattern over `source/schema`."""
+    return f"schema:{pattern}"
+
+
 class Notes:
     """Writes what discovery calls saw into their sessions, behind the answer and never in front of it."""
 
