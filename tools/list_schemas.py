@@ -89,7 +89,7 @@ class ListSchemas:
         started_s = time.perf_counter()
         remembered = await self.ports.session(call, session)
         wanted = self.ports.sources if source is None else (self.ports.source(source),)
-        found = [await _look(each) for each in wanted]
+        found = [await _look(self.ports, each) for each in wanted]
         ranked = _ranked(found, search, remembered)
         question = ("list", search, source, session)
         fingerprint = repr([(schema.source, schema.name) for schema, _ in ranked])
@@ -109,14 +109,10 @@ class ListSchemas:
         return render(answer)
 
 
-async def _look(source: protocol.Source) -> _Found:
+async def _look(ports: Ports, source: protocol.Source) -> _Found:
     try:
         schemas = await source.schemas()
-        attributes = {
-            each.name: tuple(attribute.name for attribute in await source.attributes(each.name))
-            for each in schemas
-            if each.fault is None
-        }
+        attributes = {each.name: await ports.attributes_of(source, each.name) for each in schemas}
     except SourceError as fault:
         listed = ListedSource(
             name=source.name, kind=source.kind, status="unreachable", origin=source.origin, fault=str(fault)

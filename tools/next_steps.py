@@ -58,7 +58,7 @@ async def _candidates(ports: Ports, goal: str) -> list[_Candidate]:
     documents = {
         f"{schema.source}/{schema.name}": (
             schema.name,
-            *(attribute.name for attribute in await source.attributes(schema.name)),
+            *await ports.attributes_of(source, schema.name),
         )
         for source, schema in schemas
     }

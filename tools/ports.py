@@ -135,6 +135,13 @@ class Ports:
         except SourceError:
             return ()
 
+    async def attributes_of(self, source: Source, schema: str) -> tuple[str, ...]:
+        """Names of its attributes; a schema that was just removed, or cannot be read, has none here."""
+        try:
+            return tuple(attribute.name for attribute in await source.attributes(schema))
+        except SourceError:
+            return ()
+
     async def measured(
         self, source: Source, schema: str | None, key: Hashable, load: Callable[[], Awaitable[Loaded[Prepared]]]
     ) -> Hit[Prepared]:
