@@ -70,7 +70,7 @@ def _query_timeout(fault: source_errors.QueryTimeout) -> str:
     return f"query_timeout: {fault}. Filter or aggregate more, or pass a larger timeout_s (the operator may limit it)."
 
 
-def _quota_spent(fault: source_errors.QuotaSpent) -> str:
+def _quota_spent(fault: source_errors.QuotaSpent | state_errors.StateBusy) -> str:
     return f"quota_spent: {fault}; retry_after_s={fault.retry_after_s:g}."
 
 
@@ -99,6 +99,8 @@ _WRITERS: tuple[tuple[type[Exception], Callable[..., str]], ...] = (
     (state_errors.UnknownSession, _coded("unknown_session")),
     (state_errors.Conflict, _coded("conflict")),
     (state_errors.OverLimit, _coded("too_large")),
+    (state_errors.StateBusy, _quota_spent),
+    (state_errors.StateUnavailable, _coded("access_denied")),
     (state_errors.StateError, _coded("invalid_argument")),
     (tool_errors.UnknownSource, _unknown_source),
     (tool_errors.ToolError, _coded("invalid_argument")),

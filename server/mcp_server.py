@@ -80,8 +80,9 @@ def _add_resources(server: MCPServer, parts: Parts) -> None:
         mime_type="application/json",
         security=_ANY_NAME,
     )
-    async def schema(source: str, schema: str) -> str:  # pyright: ignore[reportUnusedFunction]
+    async def schema(source: str, schema: str, ctx: Context[Any, Any]) -> str:  # pyright: ignore[reportUnusedFunction]
+        _ = ctx
         try:
-            return await parts.resources.schema(source, schema)
+            return await parts.resources.schema(Call(principal=principal()), source, schema)
         except ANTICIPATED as fault:
             raise ResourceNotFoundError(fault_text(fault)) from fault

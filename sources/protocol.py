@@ -206,6 +206,11 @@ class Source(Protocol):
     def kind(self) -> str: ...
 
     @property
+    def scope(self) -> str:
+        """Whose eyes it looks with; part of every cache key. Empty: whoever asks gets the same answers."""
+        ...
+
+    @property
     def origin(self) -> str:
         """What it holds, for a person, in one short line."""
         ...

@@ -5,7 +5,9 @@ StateError
 ├── GoalClosed                    the caller: the transition is not in the table
 ├── Conflict                      the caller: look again, decide again
 ├── OverLimit                     the caller: keep less, or close something
-└── InvalidValue                  the caller: change the value
+├── InvalidValue                  the caller: change the value
+├── StateBusy                     time: wait `retry_after_s`
+└── StateUnavailable              the operator: disk, permission or a damaged file
 """
 
 
@@ -59,3 +61,15 @@ class OverLimit(StateError):
 
 class InvalidValue(StateError):
     """An argument cannot be kept as it is; the text says why."""
+
+
+class StateBusy(StateError):
+    """Others hold the place where state is kept; nothing was written. Worth trying again after `retry_after_s`."""
+
+    def __init__(self, reason: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class StateUnavailable(StateError):
+    """State cannot be written, or this part of it cannot be read; the text names the path and what to do."""

@@ -83,6 +83,7 @@ class _Building:
             parent_version=body.get("parent_version", 0),
             level=body.get("level", 1),
             created_at=event.at,
+            moved_at=event.at,
             last_access_at=event.at,
             expires_at=event.at + body["ttl_s"],
             version=event.version,
@@ -108,7 +109,7 @@ class _Building:
             children=list(session.children),
             keys=dict(session.keys),
             head=Head(version=int(version), nonce=nonce),
-            at=session.last_access_at,
+            at=session.moved_at,
         )
 
     def take(self, event: Event) -> None:
@@ -132,6 +133,7 @@ class _Building:
             explored=tuple(self.explored.values()),
             children=tuple(self.children),
             keys=MappingProxyType(self.keys),
+            moved_at=self.at,
             last_access_at=self.at,
             expires_at=self.at + self.seed.ttl_s,
             version=self.head.version,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Protocol
 
+from state.chain import Verdict
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
@@ -63,6 +65,24 @@ class Chapter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A session folded at a version, so that a reader need not begin at the first event. The journal never reads it."""
+
+    version: int
+    nonce: str
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """How much the live sessions of one owner may hold together."""
+
+    sessions: int = 1_000
+    events: int = 1_000_000
+    size_bytes: int = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JournalStatistics:
     """Counts as this process knows them; expired sessions that are not yet swept may be included."""
 
@@ -105,13 +125,15 @@ class Journal(Protocol):
         `expected=None` creates the session and is refused if it exists. A first event with an idempotency `key` is
         refused while another live session of the same owner was opened with that key.
         `expires_at` not in the future ends the session with these events.
-        Raises `VersionMoved`, `AlreadyOpened`, and `OverLimit` when the journal is full. `ValueError`: no drafts.
+        Raises `VersionMoved`, `AlreadyOpened`, and `OverLimit` when the journal or the owner's quota is full; a
+        journal that outlives the process also `StateBusy` and `StateUnavailable`. `ValueError`: no drafts.
         """
         ...
 
     async def read(self, session_id: str, *, after: int = 0) -> Chapter | None:
         """The head and the events after version `after` (none when that is the newest). None: unknown or expired.
 
+        Events that were compacted are left out: the first one returned then has a version beyond `after + 1`.
         What is returned is the caller's own: changing it changes nothing here.
         """
         ...
@@ -124,6 +146,41 @@ class Journal(Protocol):
         """The ids of the owner's live sessions, newest access (append or touch) first. Cost: that many, no more."""
         ...
 
+    async def verify(self, session_id: str) -> Verdict | None:
+        """Check the hash chain of a session from its first kept event to its head. None: unknown or expired."""
+        ...
+
+    async def checkpoint(self, session_id: str, *, most: int | None = None) -> Checkpoint | None:
+        """The newest checkpoint whose version is at most `most` (None: the newest of all). None: there is none.
+
+        One that does not hold what was put in is not returned.
+        """
+        ...
+
+    def keep_checkpoint(self, session_id: str, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint, some time soon or never: it is only an aid. Never waits, never raises."""
+        ...
+
+    async def compact(self, session_id: str, *, expected: Head, checkpoint: Checkpoint, draft: Draft) -> Head:
+        """Write one event and drop all events up to the checkpoint's version, for good and in one step.
+
+        The chain still verifies, from the first event that is left. The checkpoint stays until a later compaction.
+        Raises as `append`.
+        """
+        ...
+
     def statistics(self) -> JournalStatistics:
         """Cheap, and never waits."""
+        ...
+
+
+class Past(Protocol):
+    """The ability to look at sessions that have ended and are still kept."""
+
+    async def past(self, owner: str) -> tuple[str, ...]:
+        """The ids of the owner's ended sessions that are still kept, the last to end first."""
+        ...
+
+    async def read_past(self, session_id: str) -> Chapter | None:
+        """All that is kept of an ended session. None: there is none of this id, or it is live."""
         ...

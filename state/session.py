@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from dataclasses import field
 from types import MappingProxyType
 from typing import Any
+from typing import Literal
 
 from state.goals import Goal
 
-__all__ = ["Explored", "Finding", "Goal", "Kept", "Session"]
+__all__ = ["Explored", "Finding", "Goal", "Kept", "OpenConflict", "Session"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,22 @@ class Finding:
     evidence: str | None
     at: float
     version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenConflict:
+    """Two values for one field, left for somebody to choose: writing the field with `remember` settles it."""
+
+    kind: Literal["finding", "context", "preference"]
+    key: str
+    parent: Any
+    """What the session holds, until it is settled. JSON."""
+    child: Any
+    """What the child session would have put there. JSON."""
+    child_session: str
+    at: float
+    version: int
+    """Of the merge that left it open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +95,21 @@ class Session:
     level: int = 1
     """1: it has no parent; 2: its parent has none; and so on."""
     children: tuple[str, ...] = ()
-    conflicts: tuple[Mapping[str, Any], ...] = ()
-    """Those left open for somebody to resolve: none yet, since every strategy resolves at once."""
+    branch_of: str | None = None
+    """The session this one was branched from. None: it began empty, or with what it inherited."""
+    branch_version: int = 0
+    """The version of that session it began with."""
+    conflicts: tuple[OpenConflict, ...] = ()
+    """Those left open, oldest first."""
+    restored_version: int = 0
+    """Of the event that last restored an earlier state, which may have removed fields; 0: none."""
+    compacted_version: int = 0
+    """Events up to this version are dropped for good: the history begins behind it. 0: all are kept."""
     keys: Mapping[str, int] = field(default_factory=_no_keys)
     """Idempotency keys that writes came with, and the version each of them made. Without the one it was opened with."""
     created_at: float
+    moved_at: float
+    """Instant of its newest event. Within a session instants only grow, whatever the clocks of its writers say."""
     last_access_at: float
     expires_at: float
     version: int

@@ -58,25 +58,24 @@ class Cache:
         ] = None,
     ) -> Rendered:
         """Show how the result cache does, or drop results so that the next call measures anew."""
-        _ = call
         if action == "status":
             if source or schema or pattern:
                 raise InvalidArgument('source, schema and pattern go with action="invalidate"')
             return render(CacheShown(memory=self._memory()))
-        affected = await self._invalidate(source, schema, pattern)
+        affected = await self._invalidate(call, source, schema, pattern)
         return render(CacheShown(memory=self._memory(), affected=affected))
 
-    async def _invalidate(self, source: str | None, schema: str | None, pattern: str | None) -> int:
+    async def _invalidate(self, call: Call, source: str | None, schema: str | None, pattern: str | None) -> int:
         if pattern is not None:
             if source or schema:
                 raise InvalidArgument("pass pattern alone, or source and schema")
             return self.ports.cache.invalidate(pattern=schema_tags(pattern))
         if schema is not None:
-            found = await self.ports.source_of(schema, source)
+            found = await self.ports.source_of(call, schema, source)
             await found.attributes(schema)
             return self.ports.cache.invalidate(tags=[schema_tag(found.name, schema)])
         if source is not None:
-            return self.ports.cache.invalidate(tags=[source_tag(self.ports.source(source).name)])
+            return self.ports.cache.invalidate(tags=[source_tag(self.ports.source(call, source).name)])
         return self.ports.cache.invalidate()
 
     def _memory(self) -> Tier:

@@ -84,7 +84,7 @@ class DescribeSchema:
         Large schemas are answered from a sample with its error bound; detail="full" is exact.
         """
         await self.ports.session(call, session)
-        found = await self.ports.source_of(schema, source)
+        found = await self.ports.source_of(call, schema, source)
         named = None if attributes is None else tuple(dict.fromkeys(attributes))
         key = ("describe", schema, named, detail, cursor)
 

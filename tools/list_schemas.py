@@ -88,7 +88,7 @@ class ListSchemas:
         """List the schemas (tables, files, event types) of every source with their sizes. Start here."""
         started_s = time.perf_counter()
         remembered = await self.ports.session(call, session)
-        wanted = self.ports.sources if source is None else (self.ports.source(source),)
+        wanted = self.ports.seen_by(call) if source is None else (self.ports.source(call, source),)
         found = [await _look(self.ports, each) for each in wanted]
         ranked = _ranked(found, search, remembered)
         question = ("list", search, source, session)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Hashable
 from dataclasses import dataclass
-from dataclasses import field
 from urllib.parse import quote
 
 from sources.errors import SourceError
@@ -55,6 +54,10 @@ def schema_tags(pattern: str) -> str:
     return f"schema:{pattern}"
 
 
+def _none_own(_principal: str) -> tuple[Source, ...]:
+    return ()
+
+
 class Notes:
     """Writes what discovery calls saw into their sessions, behind the answer and never in front of it."""
 
@@ -94,35 +97,40 @@ class Ports:
     """Everything a discovery tool may reach."""
 
     sources: tuple[Source, ...]
+    """Those that everyone may look at."""
     cache: ResultCache
     sessions: Sessions
     notes: Notes
     changed: Changed
+    own: Callable[[str], tuple[Source, ...]] = _none_own
+    """Sources that hold what belongs to one principal, and are seen by nobody else."""
     caching: bool = True
     """False: every call is measured anew (CACHE_TTL=0)."""
-    _by_name: dict[str, Source] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_name", {source.name: source for source in self.sources})
 
     async def session(self, call: Call, handle: str | None) -> Session | None:
         """The session of a discovery call, checked before any work is done. Raises `UnknownSession`."""
         return None if handle is None else await self.sessions.get(handle, principal=call.principal)
 
-    def source(self, name: str) -> Source:
+    def seen_by(self, call: Call) -> tuple[Source, ...]:
+        """Every source the caller may look at, those with the caller's own history last."""
+        return (*self.sources, *self.own(call.principal))
+
+    def source(self, call: Call, name: str) -> Source:
         """Raises `UnknownSource`."""
-        found = self._by_name.get(name)
+        seen = self.seen_by(call)
+        found = next((source for source in seen if source.name == name), None)
         if found is None:
-            raise UnknownSource(name, tuple(self._by_name))
+            raise UnknownSource(name, tuple(source.name for source in seen))
         return found
 
-    async def source_of(self, schema: str, source: str | None) -> Source:
+    async def source_of(self, call: Call, schema: str, source: str | None) -> Source:
         """The named source, the only one, or the first that has the schema. Raises `UnknownSource`, `UnknownSchema`."""
         if source is not None:
-            return self.source(source)
-        if len(self.sources) == 1:
-            return self.sources[0]
-        known = [(candidate, await self.schemas_of(candidate)) for candidate in self.sources]
+            return self.source(call, source)
+        seen = self.seen_by(call)
+        if len(seen) == 1:
+            return seen[0]
+        known = [(candidate, await self.schemas_of(candidate)) for candidate in seen]
         for candidate, schemas in known:
             if any(entry.name == schema for entry in schemas):
                 return candidate
@@ -149,7 +157,7 @@ class Ports:
         if not self.caching:
             return Hit(value=(await load()).value, cached=False, age_s=0.0, tier=None)
         fingerprint = await source.fingerprint(schema)
-        hit = await self.cache.get_or_load((source.name, key), load, fingerprint=fingerprint)
+        hit = await self.cache.get_or_load((source.name, source.scope, key), load, fingerprint=fingerprint)
         if schema is not None and not hit.cached:
             self.changed(schema_uri(source.name, schema))
         return hit

@@ -93,7 +93,7 @@ class ProfileAttribute:
     ) -> Rendered:
         """Profile one attribute: range, quantiles, histogram, frequent values and text formats, measured."""
         await self.ports.session(call, session)
-        found = await self.ports.source_of(schema, source)
+        found = await self.ports.source_of(call, schema, source)
 
         async def load() -> Loaded[Prepared]:
             measured = await found.profile(

@@ -1,6 +1,7 @@
 """What resources hold: the whole of a session, and what is known of a schema."""
 
 import json
+from dataclasses import asdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +27,12 @@ class Resources:
         found = await self.ports.sessions.get(handle, principal=call.principal)
         return json.dumps(_whole(found), ensure_ascii=False, separators=(",", ":"))
 
-    async def schema(self, source: str, schema: str) -> str:
+    async def schema(self, call: Call, source: str, schema: str) -> str:
         """What is known of a schema as JSON text; measured answers come with their age, query texts in full.
 
         Raises `UnknownSource`, `UnknownSchema`.
         """
-        found = self.ports.source(source)
+        found = self.ports.source(call, source)
         known = {each.name: each for each in await found.schemas()}
         listed = known.get(schema)
         if listed is None:
@@ -48,7 +49,7 @@ class Resources:
         }
         for detail in ("full", "brief"):
             hit = self.ports.cache.peek(
-                (source, ("describe", schema, None, detail, None)), await found.fingerprint(schema)
+                (source, found.scope, ("describe", schema, None, detail, None)), await found.fingerprint(schema)
             )
             if hit is not None:
                 whole["described"] = hit.value.in_full(hit)
@@ -86,7 +87,7 @@ def _whole(found: Session) -> dict[str, Any]:
             }
             for each in found.findings
         ],
-        "conflicts": [dict(each) for each in found.conflicts],
+        "conflicts": [asdict(each) for each in found.conflicts],
         "parent": found.parent,
         "children": list(found.children),
         "created_at": rfc3339(found.created_at),

@@ -82,7 +82,7 @@ class RunQuery:
         An empty result says which predicate removed the rows.
         """
         await self.ports.session(call, session)
-        found = self._source(source, dialect)
+        found = self._source(call, source, dialect)
         question = _Question(
             source=found, query=query, limit=limit, within_s=min(timeout_s, self.timeout_most_s), cursor=cursor
         )
@@ -96,14 +96,12 @@ class RunQuery:
             self.ports.notes.explored(call, session, source=found.name, schema=schema)
         return hit.value.rendered(hit)
 
-    def _source(self, name: str | None, dialect: str | None) -> protocol.Source:
+    def _source(self, call: Call, name: str | None, dialect: str | None) -> protocol.Source:
         """The source a query is for. Raises `UnknownSource`, `InvalidArgument`."""
-        speaking = [
-            each for each in self.ports.sources if dialect is None or _DIALECT_OF_KIND.get(each.kind) == dialect
-        ]
+        speaking = [each for each in self.ports.sources if _speaks(each, dialect)]
         if name is not None:
-            found = self.ports.source(name)
-            if found not in speaking:
+            found = self.ports.source(call, name)
+            if not _speaks(found, dialect):
                 raise InvalidArgument(f'source "{name}" speaks {_DIALECT_OF_KIND.get(found.kind)}, not {dialect}')
             return found
         if not speaking:
@@ -111,6 +109,10 @@ class RunQuery:
         if len(speaking) > 1:
             raise InvalidArgument(f"name the source: one of {', '.join(each.name for each in speaking)}")
         return speaking[0]
+
+
+def _speaks(source: protocol.Source, dialect: str | None) -> bool:
+    return dialect is None or _DIALECT_OF_KIND.get(source.kind) == dialect
 
 
 async def _load(question: _Question, call: Call) -> Loaded[Prepared]:

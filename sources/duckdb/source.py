@@ -58,6 +58,7 @@ class DuckDBSource:
         *,
         paths: tuple[Path, ...],
         name: str = "duckdb",
+        scope: str = "",
         limits: EngineLimits | None = None,
         workers: int = 2,
         memory_limit_bytes: int | None = None,
@@ -68,6 +69,7 @@ class DuckDBSource:
         if memory_limit_bytes is not None:
             chosen = replace(chosen, memory_bytes=memory_limit_bytes)
         self.name: Final = name
+        self.scope: Final = scope
         self._paths = paths or (bundled_sample(),)
         self._clock = clock
         self._holdings = Holdings(self._paths, name, chosen, workers)
