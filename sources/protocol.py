@@ -190,6 +190,15 @@ class Table:
     provenance: Provenance
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeWords:
+    """Short values an attribute was seen to hold: what the words of a question may mean here."""
+
+    attribute: str
+    values: tuple[str, ...]
+    """Distinct texts without control characters, the most frequent first; of some rows only, so never a measurement."""
+
+
 class Source(Protocol):
     """One place that holds data. Safe to call from many tasks of one event loop at once.
 
@@ -227,6 +236,14 @@ class Source(Protocol):
         """A token that changes whenever the rows or the shape of the schema (None: of any schema) may have changed.
 
         Cheap: microseconds to a few milliseconds. Raises `UnknownSchema`.
+        """
+        ...
+
+    async def vocabulary(self, schema: str) -> tuple[AttributeWords, ...]:
+        """At most about 40 values of each text attribute, for ranking schemas by what is in them.
+
+        Cheap: within about a second, from the first few thousand rows. `()` is a full answer: it adds nothing to the
+        names. It is asked behind answers, and never shown as a measurement. Raises `UnknownSchema`.
         """
         ...
 

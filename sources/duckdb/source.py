@@ -27,9 +27,12 @@ from sources.duckdb.source_answers import queried
 from sources.duckdb.source_catalogue import Known
 from sources.duckdb.source_holdings import Holdings
 from sources.duckdb.source_inquiry import Inquiry
+from sources.duckdb.vocabulary import WITHIN_S
+from sources.duckdb.vocabulary import vocabulary
 from sources.errors import QueryRejected
 from sources.errors import SourceUnreachable
 from sources.protocol import Attribute
+from sources.protocol import AttributeWords
 from sources.protocol import Description
 from sources.protocol import EngineLimit
 from sources.protocol import Profile
@@ -127,6 +130,12 @@ class DuckDBSource:
 
     async def fingerprint(self, schema: str | None = None) -> str:
         return await self._holdings.token(schema)
+
+    async def vocabulary(self, schema: str) -> tuple[AttributeWords, ...]:
+        async def work(known: Known) -> tuple[AttributeWords, ...]:
+            return await vocabulary(self._inquiry(WITHIN_S, silent), known)
+
+        return await self._on_current(schema, work)
 
     async def describe(
         self,

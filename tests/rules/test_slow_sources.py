@@ -7,6 +7,7 @@ import pytest
 
 from sources.errors import SourceUnreachable
 from sources.protocol import Attribute
+from sources.protocol import AttributeWords
 from sources.protocol import Description
 from sources.protocol import Profile
 from sources.protocol import Progress
@@ -28,6 +29,7 @@ class Silent:
 
     name = "far"
     kind = "duckdb"
+    scope = ""
     origin = "far away"
 
     def __init__(self, *, gone: bool) -> None:
@@ -47,6 +49,9 @@ class Silent:
 
     async def fingerprint(self, schema: str | None = None) -> str:
         raise SourceUnreachable(str(schema))
+
+    async def vocabulary(self, schema: str) -> tuple[AttributeWords, ...]:
+        raise SourceUnreachable(schema)
 
     async def describe(
         self, schema: str, attributes: Sequence[str], *, exact: bool, within_s: float, progress: Progress = silent
