@@ -59,9 +59,7 @@ def _schema_place(source: str, schema: str) -> str:
 
 
 def _conflicts(left_open: Iterable[OpenConflict]) -> Document:
-    """By field, then by the child session that would have changed it."""
-    found: Document = {}
-    for each in left_open:
-        sides = {"parent": each.parent, "child": each.child}
-        found.setdefault(f"{each.kind}.{each.key}", {})[each.child_session] = sides
-    return found
+    return {
+        f"{each.kind}.{each.key}": {"parent": each.parent, "child": each.child, "child_session": each.child_session}
+        for each in left_open
+    }

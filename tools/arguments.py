@@ -10,7 +10,7 @@ from pydantic import Field
 from tools import limits
 
 
-def _list_from_text(value: Any) -> Any:
+def list_from_text(value: Any) -> Any:
     """Some hosts send a list as JSON text, or a single name bare."""
     if not isinstance(value, str):
         return value
@@ -24,7 +24,7 @@ def _list_from_text(value: Any) -> Any:
 
 ShortText = Annotated[str, Field(max_length=200)]
 Name = Annotated[str, Field(max_length=limits.NAME_CHARS_MOST)]
-Names = Annotated[list[Name], BeforeValidator(_list_from_text), Field(max_length=limits.ATTRIBUTES_NAMED_MOST)]
+Names = Annotated[list[Name], BeforeValidator(list_from_text), Field(max_length=limits.ATTRIBUTES_NAMED_MOST)]
 SchemaName = Annotated[Name, Field(description="name from list_schemas")]
 SourceName = Annotated[Name | None, Field(description="default: the one that has it")]
 SessionHandle = Annotated[ShortText | None, Field(description="handle; notes this call in the session")]

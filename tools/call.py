@@ -15,3 +15,6 @@ class Call:
     progress: Progress = silent
     idempotency_key: str | None = None
     """The host's own key of this call, used when the caller gives none. None: the host sends no such key."""
+    conversation: str | None = None
+    """The host's own name of the conversation this call belongs to: it finds a session again, and never gives a right
+    to one. None: the host sends no such name."""

@@ -6,6 +6,14 @@ DESCRIBED_TOKENS = 1_600
 RECALLED_TOKENS = {"findings": 800, "context": 400, "preferences": 200, "explored": 300}
 """Shares of an answer of `recall`."""
 RECALLED_SESSIONS_TOKENS = 1_600
+CONFLICTS_TOKENS = 400
+"""Open conflicts in an answer; `recall` shows so much less of the findings meanwhile."""
+EVENTS_TOKENS = 1_400
+"""Events of an answer that shows nothing else."""
+EVENTS_TOKENS_BESIDE = 500
+"""Events beside a state or changes."""
+STATE_TOKENS = 900
+"""A state, changes, or both together."""
 ROW_TOKENS_MOST = 4_000
 """A single row, or the list of columns, that takes more is refused."""
 ROWS_TOKENS_MOST = 20_000
@@ -16,6 +24,8 @@ ATTRIBUTES_BRIEF = 24
 ATTRIBUTES_FULL = 12
 ATTRIBUTES_NAMED_MOST = 200
 ROWS_MOST = 10_000
+EVENTS_MOST = 200
+"""Events of a page of a session's history."""
 QUERY_CHARS_MOST = 100_000
 NAME_CHARS_MOST = 1_000
 TEXT_CHARS_MOST = 2_000

@@ -58,6 +58,10 @@ def _none_own(_principal: str) -> tuple[Source, ...]:
     return ()
 
 
+def _no_notice() -> str | None:
+    return None
+
+
 class Notes:
     """Writes what discovery calls saw into their sessions, behind the answer and never in front of it."""
 
@@ -106,6 +110,8 @@ class Ports:
     """Sources that hold what belongs to one principal, and are seen by nobody else."""
     caching: bool = True
     """False: every call is measured anew (CACHE_TTL=0)."""
+    state_notice: Callable[[], str | None] = _no_notice
+    """What is wrong with where state is kept, as a sentence for a person. None: nothing."""
 
     async def session(self, call: Call, handle: str | None) -> Session | None:
         """The session of a discovery call, checked before any work is done. Raises `UnknownSession`."""

@@ -131,10 +131,7 @@ def test_schemas_of_sources_with_a_slash_in_their_name_are_told_apart() -> None:
     assert len(document(session(*seen))["explored"]) == len(places)
 
 
-def test_conflicts_on_one_field_from_two_children_stand_side_by_side() -> None:
-    left_open = tuple(
-        OpenConflict(kind="context", key="month", parent=1, child=mine, child_session=child, at=1.0, version=2)
-        for child, mine in (("c1", 2), ("c2", 3))
-    )
-    held = document(replace(session(), conflicts=left_open))
-    assert held["conflicts"] == {"context.month": {"c1": {"parent": 1, "child": 2}, "c2": {"parent": 1, "child": 3}}}
+def test_conflicts_stand_under_the_field_they_are_about() -> None:
+    left_open = OpenConflict(kind="context", key="a.b", parent=1, child=2, child_session="c", at=1.0, version=2)
+    held = document(replace(session(), conflicts=(left_open,)))
+    assert held["conflicts"] == {"context.a.b": {"parent": 1, "child": 2, "child_session": "c"}}

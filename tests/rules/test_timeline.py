@@ -86,6 +86,13 @@ def test_long_values_are_cut_where_it_shows() -> None:
     assert len(told) <= 60
 
 
+def test_many_long_names_are_cut_too() -> None:
+    body = {"source": "s" * 90, "schema": "t" * 90, "attributes": ["a" * 90, "b" * 90, "c" * 90, "d"]}
+    told = summary(event("explored", body))
+    assert len(told) == SUMMARY_CHARS
+    assert told.endswith("…")
+
+
 def test_what_could_steer_a_terminal_is_left_out() -> None:
     told = summary(event("goal_opened", {"text": "\x1b[2Jred\u202e\x00 \u2028line\u200b \ud800end"}))
     assert told == "Opened the goal “[2Jred line end”."
