@@ -1,28 +1,37 @@
 """How a write comes about: decided on the session as it stands, and again whenever another writer was faster."""
 
-import asyncio
 from collections.abc import Awaitable
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
+from typing import Any
 from typing import TypeVar
-from weakref import WeakValueDictionary
+from typing import cast
 
 from state import decisions
 from state import fold
 from state.decisions import Actor
 from state.decisions import Drafts
 from state.errors import Conflict
+from state.errors import StateError
 from state.errors import UnknownSession
 from state.folds import Folds
 from state.folds import Standing
 from state.journal import Journal
 from state.journal import VersionMoved
 from state.limits import Limits
+from state.plan import Plan
+from state.plan import Planned
 from state.session import Session
+from state.strategies import stamp
+from state.turns import Turns
 
 _ATTEMPTS = 256
 """Lost races before a write gives up. Each lost race is another writer's success, and writers of one process queue."""
+
+_UNREAD_EVENTS = 32
+"""After so many writes of its own a process looks again how large the session has become."""
 
 R = TypeVar("R")
 
@@ -47,50 +56,72 @@ class Command:
     """The version that last wrote the field."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A command and who asks."""
+
+    principal: str
+    command: Command | None
+    """None: `alone` is to be done instead, with nobody else in the same turn."""
+    alone: Callable[[Standing], Awaitable[Any]] | None = None
+
+
 class Commands:
     """Checks who asks, and carries out commands."""
 
-    def __init__(self, journal: Journal, *, clock: Callable[[], float], limits: Limits) -> None:
+    def __init__(
+        self, journal: Journal, *, clock: Callable[[], float], limits: Limits, max_age_s: float = float("inf")
+    ) -> None:
         self._journal = journal
-        self._folds = Folds(journal)
+        self.folds = Folds(journal)
         self._clock = clock
         self._limits = limits
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._max_age_s = max_age_s
+        self._turns: Turns[_Asked] = Turns(self._serve)
 
-    def actor(self, principal: str) -> Actor:
-        return Actor(principal=principal, at=self._clock())
+    def actor(self, principal: str, *seen_at: float) -> Actor:
+        """Who writes now, having seen what was written at these instants."""
+        now = self._clock()
+        return Actor(principal=principal, at=stamp(now, *seen_at))
+
+    def end_of_life(self, seen: Session) -> float:
+        """When the session ends if it is not used again."""
+        return min(self._clock() + seen.ttl_s, seen.created_at + self._max_age_s)
 
     async def look(self, handle: str) -> Session | None:
         """The session whoever asks, without moving its life on. None: unknown or expired."""
-        standing = await self._folds.load(handle)
+        standing = await self.folds.load(handle)
         return None if standing is None else standing.alive
 
     async def standing(self, handle: str, principal: str) -> Standing:
         """Raises `UnknownSession`, also when the session is another principal's."""
-        standing = await self._folds.load(handle)
+        standing = await self.folds.load(handle)
         if standing is None or standing.session.owner != principal:
             raise UnknownSession
         return standing
 
     async def used(self, seen: Session) -> Session:
-        """Move the session's life on."""
-        now = self._clock()
-        await self._journal.touch(seen.handle, expires_at=now + seen.ttl_s)
-        return replace(seen, last_access_at=now, expires_at=now + seen.ttl_s)
+        """Move the session's life on, and those of the sessions above it."""
+        expires_at = self.end_of_life(seen)
+        await self._journal.touch(seen.handle, expires_at=expires_at)
+        if seen.parent is not None:
+            above = self.folds.known(seen.parent) or await self.folds.load(seen.parent)
+            if above is not None:
+                await self.used(above.session)
+        return replace(seen, last_access_at=self._clock(), expires_at=expires_at)
 
     async def as_left(self, seen: Session, version: int) -> Session:
         """The session as an earlier call left it, alive as it is now. Raises `UnknownSession`."""
         now = await self.used(seen)
         if version == seen.version:
             return now
-        then = await self._folds.load_at(seen.handle, version)
-        if then is None:
-            raise UnknownSession
-        return then
+        then = await self.folds.load_at(seen.handle, version)
+        # What was compacted cannot be shown as it was; the effect of the first call stands all the same.
+        return now if then is None else then
 
     async def carry_out(self, handle: str, principal: str, command: Command) -> Session:
         """The session after the command. Raises what deciding raises, `UnknownSession`, `Conflict`, `OverLimit`."""
-        return await self._until_it_stands(handle, principal, lambda standing: self._attempt(standing, command))
+        return cast("Session", await self._turns.take(handle, _Asked(principal=principal, command=command)))
 
     async def end(self, handle: str, principal: str, before: Callable[[Session], Awaitable[R]]) -> tuple[Session, R]:
         """Close the session once `before` is done with it; that is done again if the session moved meanwhile.
@@ -100,50 +131,137 @@ class Commands:
 
         async def attempt(standing: Standing) -> tuple[Session, R]:
             outcome = await before(standing.session)
-            drafts = (self.actor(principal).draft(fold.CLOSED, {}),)
-            return await self._folds.append(standing, drafts, expires_at=self._clock()), outcome
+            drafts = (self.actor(principal, standing.session.moved_at).draft(fold.CLOSED, {}),)
+            plan = Plan(standing, fresh=True)
+            plan.add(drafts)
+            ended = await self.folds.append(standing, drafts, plan.session, expires_at=self._clock())
+            return ended.alive, outcome
 
-        ended = await self._until_it_stands(handle, principal, attempt)
-        self._folds.forget(handle)
+        asked = _Asked(principal=principal, command=None, alone=attempt)
+        ended = cast("tuple[Session, R]", await self._turns.take(handle, asked))
+        self.folds.forget(handle)
         return ended
 
-    async def _until_it_stands(self, handle: str, principal: str, attempt: Callable[[Standing], Awaitable[R]]) -> R:
-        """Writers of this process take turns, so that only those of other processes can make an attempt lose."""
-        async with self._turns.setdefault(handle, asyncio.Lock()):
-            standing = await self.standing(handle, principal)
+    async def _serve(self, handle: str, wishes: Sequence[_Asked]) -> Sequence[Any]:
+        outcomes: list[Any] = []
+        together: list[_Asked] = []
+        for asked in wishes:
+            if asked.alone is None:
+                together.append(asked)
+                continue
+            outcomes += await self._together(handle, together)
+            together = []
+            outcomes.append(await self._alone(handle, asked, asked.alone))
+        return [*outcomes, *await self._together(handle, together)]
+
+    async def _alone(self, handle: str, asked: _Asked, act: Callable[[Standing], Awaitable[Any]]) -> Any:
+        try:
             for _ in range(_ATTEMPTS):
                 try:
-                    return await attempt(standing)
+                    return await act(await self.standing(handle, asked.principal))
                 except VersionMoved:
-                    standing = await self.standing(handle, principal)
-            raise Conflict(standing.session.etag, (), "others keep writing to this session; nothing was written")
+                    continue
+            return _outrun(await self.folds.load(handle))
+        except StateError as fault:
+            return fault
 
-    async def _attempt(self, standing: Standing, command: Command) -> Session:
-        seen = standing.session
+    async def _together(self, handle: str, wishes: Sequence[_Asked]) -> Sequence[Any]:
+        """Decide the wishes one after the other, each on what those before it leave, and write them in one append."""
+        if not wishes:
+            return ()
+        try:
+            return await self._until_it_stands(handle, wishes)
+        except StateError as fault:
+            return [fault] * len(wishes)
+
+    async def _until_it_stands(self, handle: str, wishes: Sequence[_Asked]) -> Sequence[Any]:
+        standing = self.folds.known(handle)
+        fresh = False
+        for _ in range(_ATTEMPTS):
+            if standing is None or standing.unread_events >= _UNREAD_EVENTS:
+                standing = await self.folds.load(handle)
+                fresh = True
+                if standing is None:
+                    return [UnknownSession()] * len(wishes)
+            plan = Plan(standing, fresh=fresh)
+            try:
+                if await self._room(standing) and await self._decide_all(plan, wishes):
+                    return await self._write(plan)
+            except VersionMoved:
+                pass
+            standing = None
+        return [_outrun(await self.folds.load(handle))] * len(wishes)
+
+    async def _room(self, standing: Standing) -> bool:
+        """Whether there is room for more events; if not, old ones are compacted. Raises `VersionMoved`, `OverLimit`."""
+        session = standing.session
+        through = decisions.compacting(session, standing.size_bytes, self._limits)
+        if through is None:
+            return True
+        then = await self.folds.load_at(session.handle, through)
+        if then is None:
+            raise VersionMoved(standing.head)
+        actor = self.actor(session.owner, session.moved_at)
+        await self.folds.compact(standing, then, actor.draft(fold.COMPACTED, {"through": through}), self._limits)
+        return False
+
+    async def _decide_all(self, plan: Plan, wishes: Sequence[_Asked]) -> bool:
+        """Whether the plan stands. If not, it was decided on what may be out of date, and is to be made anew."""
+        for asked in wishes:
+            try:
+                plan.outcomes.append(await self._decide(plan, asked.principal, cast("Command", asked.command)))
+            except StateError as fault:
+                plan.outcomes.append(fault)
+            if not plan.fresh and not isinstance(plan.outcomes[-1], Planned):
+                return False
+        return True
+
+    async def _decide(self, plan: Plan, principal: str, command: Command) -> Any:
+        seen = plan.session
+        if seen.owner != principal:
+            raise UnknownSession
         if command.key is not None and command.key in seen.keys:
-            return await self.as_left(seen, seen.keys[command.key])
-        await self._guard(seen, command)
-        drafts = command.decide(seen, self.actor(seen.owner))
-        if not drafts:
+            version = seen.keys[command.key]
+            return plan.at(version) if plan.has(version) else await self.as_left(plan.standing.session, version)
+        await self._guard(plan, command)
+        drafts = command.decide(seen, self.actor(seen.owner, seen.moved_at))
+        if drafts:
+            plan.add(drafts)
+        elif not plan.drafts:
             return await self.used(seen)
-        decisions.room_for_events(seen, standing.size_bytes, drafts, self._limits)
-        return await self._folds.append(standing, drafts, expires_at=self._clock() + seen.ttl_s)
+        return plan.at(plan.session.version)
 
-    async def _guard(self, seen: Session, command: Command) -> None:
+    async def _write(self, plan: Plan) -> Sequence[Any]:
+        if not plan.drafts:
+            return plan.outcomes
+        expires_at = self.end_of_life(plan.session)
+        standing = await self.folds.append(plan.standing, plan.drafts, plan.session, expires_at=expires_at)
+        return [plan.written(each, standing) if isinstance(each, Planned) else each for each in plan.outcomes]
+
+    async def _guard(self, plan: Plan, command: Command) -> None:
         """Raises `Conflict` if what the command writes has moved since the version its etag stands for."""
-        if command.expect is None or command.expect == seen.etag:
+        if command.expect is None or command.expect == plan.session.etag:
             return
-        version = await self._version_of(command.expect, seen)
+        etag = plan.standing.head.etag
+        version = await self._version_of(command.expect, plan.standing)
         if version is None:
-            raise Conflict(seen.etag, (), "the etag you passed was never one of this session")
-        if command.field is not None and command.moved_at(seen) > version:
-            raise Conflict(seen.etag, (command.field,))
+            raise Conflict(etag, (), "the etag you passed was never one of this session, or is too old to tell")
+        if command.field is not None and command.moved_at(plan.session) > version:
+            raise Conflict(etag, (command.field,))
 
-    async def _version_of(self, etag: str, seen: Session) -> int | None:
+    async def _version_of(self, etag: str, standing: Standing) -> int | None:
         """The version an etag stands for. None: it was never one of this session's history."""
+        if etag == standing.head.etag:
+            return standing.head.version
         digits, _, nonce = etag.partition("-")
-        if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(seen.version)):
+        if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(standing.head.version)):
             return None
         version = int(digits)
-        found = await self._folds.nonce_at(seen.handle, version) if version else None
+        found = await self.folds.nonce_at(standing.session.handle, version) if version else None
         return version if found == nonce else None
+
+
+def _outrun(standing: Standing | None) -> StateError:
+    if standing is None:
+        return UnknownSession()
+    return Conflict(standing.session.etag, (), "others keep writing to this session; nothing was written")

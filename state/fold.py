@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 from typing import Final
+from typing import cast
 
+from state.checkpoint import parts_of
 from state.goals import Goal
 from state.journal import Event
 from state.journal import Head
 from state.session import Explored
 from state.session import Finding
 from state.session import Kept
+from state.session import OpenConflict
 from state.session import Session
 
 OPENED: Final = "opened"
@@ -25,6 +28,8 @@ GOAL_MOVED: Final = "goal_moved"
 EXPLORED: Final = "explored"
 CHILD_OPENED: Final = "child_opened"
 MERGED: Final = "merged"
+RESTORED: Final = "restored"
+COMPACTED: Final = "compacted"
 CLOSED: Final = "closed"
 
 
@@ -36,17 +41,14 @@ def fold(events: Iterable[Event]) -> Session:
     """
     following = iter(events)
     opening = next(following, None)
-    if opening is None or opening.kind != OPENED:
+    if opening is None or opening.kind != OPENED or opening.version != 1:
         raise ValueError("a session begins with the event that opened it")
-    building = _Building.opened(opening)
-    for event in following:
-        building.take(event)
-    return building.session()
+    return advance(_opened(opening), following)
 
 
 def advance(session: Session, events: Iterable[Event]) -> Session:
     """The session after more events; `fold` of all of them gives the same. `ValueError`: a version is missing."""
-    building = _Building.of(session)
+    building = _Building(session)
     for event in events:
         building.take(event)
     return building.session()
@@ -57,60 +59,31 @@ def apply(session: Session, event: Event) -> Session:
     return advance(session, (event,))
 
 
-@dataclass(slots=True, kw_only=True)
 class _Building:
-    """The parts of a session while they change; `seed` holds those that never do."""
+    """A session while it changes: a part is copied when it is first written to, and shared with `seed` until then."""
 
-    seed: Session
-    goals: dict[str, Goal]
-    kept: dict[str, dict[str, Kept]]
-    findings: dict[tuple[str, bool], Finding]
-    explored: dict[tuple[str, str], Explored]
-    children: list[str]
-    keys: dict[str, int]
-    head: Head
-    at: float
+    __slots__ = ("_changed", "at", "head", "seed")
 
-    @classmethod
-    def opened(cls, event: Event) -> "_Building":
-        body = event.body
-        seed = Session(
-            handle=body["handle"],
-            owner=event.actor,
-            label=body.get("label"),
-            ttl_s=body["ttl_s"],
-            parent=body.get("parent"),
-            parent_version=body.get("parent_version", 0),
-            level=body.get("level", 1),
-            created_at=event.at,
-            moved_at=event.at,
-            last_access_at=event.at,
-            expires_at=event.at + body["ttl_s"],
-            version=event.version,
-            etag=Head(version=event.version, nonce=event.nonce).etag,
-        )
-        building = cls.of(seed)
-        for text in body.get("goals", ()):
-            _open_goal(building, event, text)
-        for kind in (CONTEXT, PREFERENCE):
-            for key, value in body.get(kind, {}).items():
-                building.kept[kind][key] = Kept(value=value, at=event.at, version=event.version)
-        return building
+    def __init__(self, seed: Session) -> None:
+        self.seed = seed
+        self.at = seed.moved_at
+        version, _, nonce = seed.etag.partition("-")
+        self.head = Head(version=int(version), nonce=nonce)
+        self._changed: dict[str, Any] = {}
 
-    @classmethod
-    def of(cls, session: Session) -> "_Building":
-        version, _, nonce = session.etag.partition("-")
-        return cls(
-            seed=session,
-            goals={goal.id: goal for goal in session.goals},
-            kept={CONTEXT: dict(session.context), PREFERENCE: dict(session.preferences)},
-            findings={_place(finding): finding for finding in session.findings},
-            explored={(each.source, each.schema): each for each in session.explored},
-            children=list(session.children),
-            keys=dict(session.keys),
-            head=Head(version=int(version), nonce=nonce),
-            at=session.moved_at,
-        )
+    def own(self, part: str) -> dict[Any, Any]:
+        """The part of this name, to be changed in place."""
+        mine = self._changed.get(part)
+        if type(mine) is not dict:
+            mine = self._changed[part] = dict(self.of(part))
+        return cast("dict[Any, Any]", mine)
+
+    def of(self, part: str) -> Any:
+        """The part of this name, to be looked at."""
+        return self._changed[part] if part in self._changed else getattr(self.seed, part)
+
+    def put(self, part: str, value: Any) -> None:
+        self._changed[part] = value
 
     def take(self, event: Event) -> None:
         if event.version != self.head.version + 1:
@@ -119,20 +92,15 @@ class _Building:
         if step is not None:
             step(self, event)
         if event.key is not None:
-            self.keys.setdefault(event.key, event.version)
+            self.own("keys").setdefault(event.key, event.version)
         self.head = Head(version=event.version, nonce=event.nonce)
         self.at = event.at
 
     def session(self) -> Session:
+        changed = {name: _frozen(part) for name, part in self._changed.items()}
         return replace(
             self.seed,
-            goals=tuple(self.goals.values()),
-            context=MappingProxyType(self.kept[CONTEXT]),
-            preferences=MappingProxyType(self.kept[PREFERENCE]),
-            findings=tuple(self.findings.values()),
-            explored=tuple(self.explored.values()),
-            children=tuple(self.children),
-            keys=MappingProxyType(self.keys),
+            **changed,
             moved_at=self.at,
             last_access_at=self.at,
             expires_at=self.at + self.seed.ttl_s,
@@ -141,14 +109,44 @@ class _Building:
         )
 
 
-def _place(finding: Finding) -> tuple[str, bool]:
-    """Where a finding belongs: under its key, or under its own id."""
-    return (finding.id, False) if finding.key is None else (finding.key, True)
+def _frozen(part: Any) -> Any:
+    return MappingProxyType(cast("dict[Any, Any]", part)) if type(part) is dict else part
+
+
+def _opened(event: Event) -> Session:
+    body = event.body
+    seed = Session(
+        handle=body["handle"],
+        owner=event.actor,
+        label=body.get("label"),
+        ttl_s=body["ttl_s"],
+        parent=body.get("parent"),
+        parent_version=body.get("parent_version", 0),
+        level=body.get("level", 1),
+        branch_of=body.get("branch_of"),
+        branch_version=body.get("branch_version", 0),
+        created_at=event.at,
+        moved_at=event.at,
+        last_access_at=event.at,
+        expires_at=event.at + body["ttl_s"],
+        version=event.version,
+        etag=Head(version=event.version, nonce=event.nonce).etag,
+    )
+    if "state" in body:
+        seed = replace(seed, **_moved(parts_of(body["state"]), seed, event.version))
+    building = _Building(seed)
+    for text in body.get("goals", ()):
+        _open_goal(building, event, text)
+    for kind, part in _PART.items():
+        for key, value in body.get(kind, {}).items():
+            building.own(part)[key] = Kept(value=value, at=event.at, version=event.version)
+    return building.session()
 
 
 def _open_goal(building: _Building, event: Event, text: str) -> None:
-    goal_id = f"g{len(building.goals) + 1}"
-    building.goals[goal_id] = Goal(id=goal_id, text=text, status="active", opened_at=event.at, version=event.version)
+    goals = building.own("goals_by_id")
+    goal_id = f"g{len(goals) + 1}"
+    goals[goal_id] = Goal(id=goal_id, text=text, status="active", opened_at=event.at, version=event.version)
 
 
 def _goal_opened(building: _Building, event: Event) -> None:
@@ -156,16 +154,18 @@ def _goal_opened(building: _Building, event: Event) -> None:
 
 
 def _goal_moved(building: _Building, event: Event) -> None:
-    goal, status = building.goals.get(event.body["id"]), event.body["status"]
+    goal, status = building.of("goals_by_id").get(event.body["id"]), event.body["status"]
     if goal is not None:
         closed_at = None if status == "active" else event.at
-        building.goals[goal.id] = replace(goal, status=status, closed_at=closed_at, version=event.version)
+        moved = replace(goal, status=status, closed_at=closed_at, version=event.version)
+        building.own("goals_by_id")[goal.id] = moved
 
 
 def _kept(building: _Building, event: Event) -> None:
     body = event.body
     kept = Kept(value=body["value"], at=body.get("at", event.at), version=event.version)
-    building.kept[event.kind][body["key"]] = kept
+    building.own(_PART[event.kind])[body["key"]] = kept
+    _settle(building, event.kind, body["key"])
 
 
 def _found(building: _Building, event: Event) -> None:
@@ -178,22 +178,82 @@ def _found(building: _Building, event: Event) -> None:
         at=body.get("at", event.at),
         version=event.version,
     )
-    place = _place(finding)
-    building.findings.pop(place, None)
-    building.findings[place] = finding
+    findings = building.own("findings_by_place")
+    findings.pop(finding.place, None)
+    findings[finding.place] = finding
+    if finding.key is not None:
+        _settle(building, event.kind, finding.key)
+
+
+def _settle(building: _Building, kind: str, key: str) -> None:
+    """Writing a field closes the conflict that was left open for it."""
+    conflicts: tuple[OpenConflict, ...] = building.of("conflicts")
+    if conflicts:
+        building.put("conflicts", tuple(each for each in conflicts if (each.kind, each.key) != (kind, key)))
 
 
 def _explored(building: _Building, event: Event) -> None:
     source, schema = event.body["source"], event.body["schema"]
-    earlier = building.explored.pop((source, schema), None)
+    explored = building.own("explored_by_schema")
+    earlier = explored.pop((source, schema), None)
     seen: dict[str, Any] = dict.fromkeys(() if earlier is None else earlier.attributes)
     seen.update(dict.fromkeys(event.body["attributes"]))
-    building.explored[source, schema] = Explored(source=source, schema=schema, attributes=tuple(seen), last_at=event.at)
+    explored[source, schema] = Explored(source=source, schema=schema, attributes=tuple(seen), last_at=event.at)
 
 
 def _child_opened(building: _Building, event: Event) -> None:
-    building.children.append(event.body["child"])
+    building.put("children", (*building.of("children"), event.body["child"]))
 
+
+def _merged(building: _Building, event: Event) -> None:
+    opened = tuple(_open_conflict(each, event) for each in event.body.get("open", ()))
+    if opened:
+        again = {(each.kind, each.key) for each in opened}
+        before = (each for each in building.of("conflicts") if (each.kind, each.key) not in again)
+        building.put("conflicts", (*before, *opened))
+
+
+def _open_conflict(told: Mapping[str, Any], event: Event) -> OpenConflict:
+    return OpenConflict(
+        kind=told["kind"],
+        key=told["key"],
+        parent=told["parent"],
+        child=told["child"],
+        child_session=event.body["child"],
+        at=event.at,
+        version=event.version,
+    )
+
+
+def _restored(building: _Building, event: Event) -> None:
+    now = building.session()
+    for name, part in _moved(parts_of(event.body["state"]), now, event.version).items():
+        building.put(name, part)
+    building.put("restored_version", event.version)
+
+
+def _moved(parts: dict[str, Any], before: Session, version: int) -> dict[str, Any]:
+    """The parts as an event of this version puts them there: what was there before has not moved."""
+    return {
+        name: part if name == "conflicts" else _moved_part(part, getattr(before, name), version)
+        for name, part in parts.items()
+    }
+
+
+def _moved_part(part: Mapping[Any, Any], before: Mapping[Any, Any], version: int) -> Mapping[Any, Any]:
+    return MappingProxyType(
+        {
+            place: each if each == before.get(place) or isinstance(each, Explored) else replace(each, version=version)
+            for place, each in part.items()
+        }
+    )
+
+
+def _compacted(building: _Building, event: Event) -> None:
+    building.put("compacted_version", event.body["through"])
+
+
+_PART: Final = {CONTEXT: "context", PREFERENCE: "preferences"}
 
 _STEPS: Final[dict[str, Callable[[_Building, Event], None]]] = {
     FINDING: _found,
@@ -203,4 +263,7 @@ _STEPS: Final[dict[str, Callable[[_Building, Event], None]]] = {
     GOAL_MOVED: _goal_moved,
     EXPLORED: _explored,
     CHILD_OPENED: _child_opened,
+    MERGED: _merged,
+    RESTORED: _restored,
+    COMPACTED: _compacted,
 }

@@ -6,14 +6,23 @@ from dataclasses import replace
 
 from cachetools import LRUCache
 
+from state import checkpoint
+from state.errors import StateUnavailable
 from state.fold import advance
 from state.fold import fold
 from state.journal import Chapter
+from state.journal import Checkpoint
 from state.journal import Draft
 from state.journal import Event
 from state.journal import Head
 from state.journal import Journal
+from state.limits import ANOTHER
+from state.limits import Limits
+from state.limits import room
 from state.session import Session
+
+CHECKPOINT_EVENTS = 64
+"""A session that has moved by so many since its last checkpoint gets another: replaying them takes about 0.3 ms."""
 
 _FOLD_BYTES = 4_096
 _PER_EVENT_BYTE = 2
@@ -27,9 +36,13 @@ class Standing:
     session: Session
     head: Head
     size_bytes: int
-    """All its events at rest."""
+    """All its events at rest. After a write of this process: as it was before, until the journal is read again."""
     accessed_at: float
     expires_at: float
+    checkpoint_version: int = 0
+    """Of the newest checkpoint that is known here; 0: none."""
+    unread_events: int = 0
+    """Written by this process since it last read the session."""
 
     @property
     def alive(self) -> Session:
@@ -45,85 +58,151 @@ class Folds:
         self._max_bytes = max_bytes
         self._kept: LRUCache[str, Standing] = LRUCache(max_bytes, getsizeof=_weight)
 
+    def known(self, handle: str) -> Standing | None:
+        """The session as it was last seen here; others may have written since. None: it is not kept here."""
+        return self._kept.get(handle)
+
     async def load(self, handle: str) -> Standing | None:
-        """The session as it stands now. None: unknown or expired."""
+        """The session as it stands now. None: unknown or expired. Raises `StateUnavailable`."""
         known = self._kept.get(handle)
-        chapter = await self._journal.read(handle, after=0 if known is None else known.head.version)
-        if known is not None and chapter is not None and not _continues(known.head, chapter):
-            known, chapter = None, await self._journal.read(handle)
+        if known is None:
+            return await self._load_anew(handle)
+        chapter = await self._journal.read(handle, after=known.head.version)
         if chapter is None:
             self._kept.pop(handle, None)
             return None
-        standing = _standing(known, chapter)
-        if known is None or chapter.events or known.size_bytes != chapter.size_bytes:
-            self._keep(handle, standing)
-        return standing
+        if not _continues(known.head, chapter):
+            return await self._load_anew(handle)
+        if not chapter.events and known.size_bytes == chapter.size_bytes:
+            return _live(known.session, chapter, known.checkpoint_version)
+        return self._keep(handle, _standing(known, chapter))
 
     async def load_at(self, handle: str, version: int) -> Session | None:
-        """The session as it was at a version, with the life it has now. None: unknown or expired."""
-        chapter = await self._journal.read(handle)
-        if chapter is None:
+        """The session as it was at a version, with the life it has now. None: unknown, expired, or no such version.
+
+        A version that was compacted is none. Raises `StateUnavailable`.
+        """
+        begun = await self._begun(handle, most=version)
+        chapter = await self._journal.read(handle, after=0 if begun is None else begun.version)
+        if chapter is None or version > chapter.head.version:
             return None
-        then = fold(chapter.events[:version])
+        then = _advanced(begun, tuple(event for event in chapter.events if event.version <= version))
+        if then is None or then.version != version:
+            return None
         return replace(then, last_access_at=chapter.accessed_at, expires_at=chapter.expires_at)
 
+    async def events(self, handle: str, *, after: int = 0) -> tuple[Event, ...]:
+        """Its kept events after a version, oldest first. Empty: unknown or expired as well."""
+        chapter = await self._journal.read(handle, after=after)
+        return () if chapter is None else chapter.events
+
     async def nonce_at(self, handle: str, version: int) -> str | None:
-        """What tells this history's version from another's. None: it has no such version."""
+        """What tells this history's version from another's. None: it has no such version, or no longer."""
         chapter = await self._journal.read(handle, after=version - 1)
         if chapter is None or not chapter.events or chapter.events[0].version != version:
             return None
         return chapter.events[0].nonce
 
-    async def append(self, standing: Standing, drafts: Sequence[Draft], *, expires_at: float) -> Session:
-        """Write behind what was decided on. Raises `VersionMoved` when that is not the newest any more."""
-        handle = standing.session.handle
+    async def append(
+        self, standing: Standing, drafts: Sequence[Draft], after: Session, *, expires_at: float
+    ) -> Standing:
+        """Write behind what was decided on; `after` is the session with the drafts, but for its etag.
+
+        Raises `VersionMoved` when the session has moved on, and what else appending to the journal raises.
+        """
+        handle = after.handle
         head = await self._journal.append(handle, expected=standing.head, drafts=drafts, expires_at=expires_at)
-        first = standing.head.version + 1
-        events = [_written(draft, version, head.nonce) for version, draft in enumerate(drafts, start=first)]
-        session = advance(standing.session, events)
-        now = events[-1].at
-        # The exact size comes with the next chapter: here it is the kept fold's weight and nothing else.
-        kept = replace(standing, session=session, head=head, accessed_at=now, expires_at=expires_at)
-        self._keep(handle, kept)
-        return kept.alive
+        session = replace(after, etag=head.etag, last_access_at=after.moved_at, expires_at=expires_at)
+        return self._keep(
+            handle,
+            Standing(
+                session=session,
+                head=head,
+                size_bytes=standing.size_bytes,
+                accessed_at=after.moved_at,
+                expires_at=expires_at,
+                checkpoint_version=standing.checkpoint_version,
+                unread_events=standing.unread_events + len(drafts),
+            ),
+        )
+
+    async def compact(self, standing: Standing, then: Session, draft: Draft, limits: Limits) -> None:
+        """Drop the events up to `then`. Raises as `append`, and `OverLimit` when that would not make room."""
+        head = _head_of(then)
+        kept = Checkpoint(version=head.version, nonce=head.nonce, state=checkpoint.encoded(then))
+        room(len(kept.state), limits.session_bytes // 2, "bytes known by a session", ANOTHER)
+        await self._journal.compact(standing.session.handle, expected=standing.head, checkpoint=kept, draft=draft)
 
     def forget(self, handle: str) -> None:
         self._kept.pop(handle, None)
 
-    def _keep(self, handle: str, standing: Standing) -> None:
+    async def _load_anew(self, handle: str) -> Standing | None:
+        begun = await self._begun(handle)
+        chapter = await self._journal.read(handle, after=0 if begun is None else begun.version)
+        if begun is not None and chapter is not None and not _continues(_head_of(begun), chapter):
+            begun, chapter = None, await self._journal.read(handle)
+        if chapter is None:
+            self._kept.pop(handle, None)
+            return None
+        session = _advanced(begun, chapter.events)
+        if session is None:
+            raise StateUnavailable(
+                "the beginning of this session's history is missing. "
+                "`uds-mcp verify` says what is wrong; a backup can be put back with `uds-mcp restore`."
+            )
+        standing = _live(session, chapter, 0 if begun is None else begun.version)
+        return self._keep(handle, standing)
+
+    async def _begun(self, handle: str, *, most: int | None = None) -> Session | None:
+        """The session at its newest checkpoint. None: there is none that can be read."""
+        kept = await self._journal.checkpoint(handle, most=most)
+        session = None if kept is None else checkpoint.decoded(kept.state)
+        return session if session is not None and session.handle == handle else None
+
+    def _keep(self, handle: str, standing: Standing) -> Standing:
+        if standing.head.version - standing.checkpoint_version >= CHECKPOINT_EVENTS:
+            head = standing.head
+            made = Checkpoint(version=head.version, nonce=head.nonce, state=checkpoint.encoded(standing.session))
+            self._journal.keep_checkpoint(handle, made)
+            standing = replace(standing, checkpoint_version=head.version)
         if _weight(standing) <= self._max_bytes:
             self._kept[handle] = standing
         else:
             self._kept.pop(handle, None)
+        return standing
 
 
 def _continues(known: Head, chapter: Chapter) -> bool:
     return chapter.events[0].version == known.version + 1 if chapter.events else chapter.head == known
 
 
-def _standing(known: Standing | None, chapter: Chapter) -> Standing:
-    session = fold(chapter.events) if known is None else known.session
-    if known is not None and chapter.events:
-        session = advance(session, chapter.events)
+def _standing(known: Standing, chapter: Chapter) -> Standing:
+    session = advance(known.session, chapter.events) if chapter.events else known.session
+    return _live(session, chapter, known.checkpoint_version)
+
+
+def _live(session: Session, chapter: Chapter, checkpoint_version: int) -> Standing:
     return Standing(
         session=session,
         head=chapter.head,
         size_bytes=chapter.size_bytes,
         accessed_at=chapter.accessed_at,
         expires_at=chapter.expires_at,
+        checkpoint_version=checkpoint_version,
     )
 
 
-def _written(draft: Draft, version: int, nonce: str) -> Event:
-    return Event(
-        version=version,
-        nonce=nonce,
-        at=draft.at,
-        kind=draft.kind,
-        actor=draft.actor,
-        body=draft.body,
-        key=draft.key,
-    )
+def _advanced(begun: Session | None, events: Sequence[Event]) -> Session | None:
+    """None: the events do not go on from there, so that nothing can be made of them."""
+    try:
+        return fold(events) if begun is None else advance(begun, events)
+    except ValueError:
+        return None
+
+
+def _head_of(session: Session) -> Head:
+    version, _, nonce = session.etag.partition("-")
+    return Head(version=int(version), nonce=nonce)
 
 
 def _weight(standing: Standing) -> int:

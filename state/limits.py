@@ -8,17 +8,18 @@ from typing import Any
 from state.errors import InvalidValue
 from state.errors import OverLimit
 
+ANOTHER = "Open another with parent set to this one, and go on there."
 _DEPTH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds of one session, except `sessions`: open ones per principal."""
+    """Bounds of one session; what all sessions of a principal may hold is the journal's `Quota`."""
 
-    sessions: int = 1_000
     events: int = 10_000
+    """Kept of a session; beyond that the older ones are compacted."""
     session_bytes: int = 8 * 2**20
-    """All events of a session at rest, history included."""
+    """All kept events of a session at rest; beyond that the older ones are compacted."""
     value_bytes: int = 16 * 2**10
     """One value as JSON."""
     key_chars: int = 200

@@ -5,11 +5,22 @@ from dataclasses import dataclass
 from dataclasses import field
 from types import MappingProxyType
 from typing import Any
+from typing import Final
 from typing import Literal
 
 from state.goals import Goal
 
 __all__ = ["Explored", "Finding", "Goal", "Kept", "OpenConflict", "Session"]
+
+
+Place = tuple[str, bool]
+"""Where a finding belongs: its key and True, or its own id and False."""
+
+_EMPTY: Final[Mapping[Any, Any]] = MappingProxyType({})
+
+
+def _empty() -> Mapping[Any, Any]:
+    return _EMPTY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +45,11 @@ class Finding:
     evidence: str | None
     at: float
     version: int
+
+    @property
+    def place(self) -> Place:
+        """Where it belongs: a later one of the same place supersedes it."""
+        return (self.id, False) if self.key is None else (self.key, True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +80,6 @@ class Explored:
     """When something new was last seen of it; looking again at the same is not an event."""
 
 
-def _none_kept() -> Mapping[str, Kept]:
-    return MappingProxyType({})
-
-
-def _no_keys() -> Mapping[str, int]:
-    return MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """The state of a session at a version."""
@@ -81,14 +89,12 @@ class Session:
     label: str | None
     ttl_s: float
     """How long it lives after its last use."""
-    goals: tuple[Goal, ...] = ()
-    """Oldest first."""
-    context: Mapping[str, Kept] = field(default_factory=_none_kept)
-    preferences: Mapping[str, Kept] = field(default_factory=_none_kept)
-    findings: tuple[Finding, ...] = ()
-    """Oldest first."""
-    explored: tuple[Explored, ...] = ()
-    """In the order in which something new was last seen of them."""
+    goals_by_id: Mapping[str, Goal] = field(default_factory=_empty)
+    context: Mapping[str, Kept] = field(default_factory=_empty)
+    preferences: Mapping[str, Kept] = field(default_factory=_empty)
+    findings_by_place: Mapping[Place, Finding] = field(default_factory=_empty)
+    explored_by_schema: Mapping[tuple[str, str], Explored] = field(default_factory=_empty)
+    """By source and schema."""
     parent: str | None = None
     parent_version: int = 0
     """The version of the parent from which this session inherited."""
@@ -105,7 +111,7 @@ class Session:
     """Of the event that last restored an earlier state, which may have removed fields; 0: none."""
     compacted_version: int = 0
     """Events up to this version are dropped for good: the history begins behind it. 0: all are kept."""
-    keys: Mapping[str, int] = field(default_factory=_no_keys)
+    keys: Mapping[str, int] = field(default_factory=_empty)
     """Idempotency keys that writes came with, and the version each of them made. Without the one it was opened with."""
     created_at: float
     moved_at: float
@@ -114,3 +120,18 @@ class Session:
     expires_at: float
     version: int
     etag: str
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """Oldest first."""
+        return tuple(self.goals_by_id.values())
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Oldest first."""
+        return tuple(self.findings_by_place.values())
+
+    @property
+    def explored(self) -> tuple[Explored, ...]:
+        """In the order in which something new was last seen of them."""
+        return tuple(self.explored_by_schema.values())

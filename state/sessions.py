@@ -5,6 +5,7 @@ a session to `state.fold`.
 """
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -23,17 +24,17 @@ from state.decisions import Kind
 from state.errors import InvalidValue
 from state.errors import UnknownSession
 from state.goals import Status
+from state.histories import Histories
 from state.journal import AlreadyOpened
 from state.journal import Journal
 from state.limits import Limits
 from state.limits import checked_text
 from state.limits import checked_ttl_s
 from state.limits import checked_value
-from state.limits import room
 from state.merge import Merged
-from state.merge import Strategy
 from state.merge import merge as merged
 from state.session import Session
+from state.strategies import Strategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,8 @@ class Closed:
     """Values written to the parent."""
     conflicts: tuple[Mapping[str, Any], ...]
     """`{key, parent, child, kept}` for every value that both sides had set."""
+    left_open: int = 0
+    """How many of them wait in the parent for somebody to settle them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +58,34 @@ class SessionStatistics:
     events: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What is asked of a new session, checked."""
+
+    goal: str | None
+    label: str | None
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What a new session starts with, and the instants of what it has seen of others."""
+
+    body: dict[str, Any]
+    seen_at: tuple[float, ...]
+
+
 _LET_OTHERS_IN = 64
 """Sessions folded in one go when many are listed: a few milliseconds."""
 
 
 def _new_handle() -> str:
     return secrets.token_urlsafe(16)
+
+
+def _conversation_key(conversation: str, label: str | None) -> str:
+    """Never one that a caller could pass: those have no line ends at their beginning."""
+    return "\n" + hashlib.sha256(f"{conversation}\0{label or ''}".encode()).hexdigest()
 
 
 class Sessions:
@@ -77,18 +102,21 @@ class Sessions:
         clock: Callable[[], float],
         ttl_s: float = 3_600.0,
         max_ttl_s: float = 30 * 86_400.0,
+        max_age_s: float = 90 * 86_400.0,
         new_handle: Callable[[], str] = _new_handle,
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
+        """`ttl_s`: how long a session lives unused. `max_age_s`: how long it lives at most, however much it is used."""
         self._journal = journal
-        self._commands = Commands(journal, clock=clock, limits=limits)
+        self._commands = Commands(journal, clock=clock, limits=limits, max_age_s=max_age_s)
+        self.histories = Histories(journal, self._commands)
         self._clock = clock
         self._ttl_s = ttl_s
         self._max_ttl_s = max_ttl_s
         self._new_handle = new_handle
         self._limits = limits
 
-    async def open(
+    async def open(  # noqa: PLR0913 - each is a thing of its own that may be asked for
         self,
         *,
         principal: str,
@@ -96,29 +124,41 @@ class Sessions:
         label: str | None = None,
         ttl_s: float | None = None,
         parent: str | None = None,
+        branch_of: str | None = None,
+        branch_version: int | None = None,
+        conversation: str | None = None,
         idempotency_key: str | None = None,
     ) -> Session:
         """Open a session. `ttl_s`: seconds it lives unused. The same idempotency key gives the first one again.
 
         A child (`parent`: a handle of the same principal) starts with the parent's active goals, context and
-        preferences. Raises `UnknownSession` for the parent, `OverLimit`, `InvalidValue`.
+        preferences. A branch (`branch_of`) starts with all that session knew at `branch_version` (None: now).
+        `conversation`: a host's name for the conversation it is part of; without parent, branch and idempotency key,
+        the principal's open session of that conversation and label is found again, and pursues the goal too.
+        Raises `UnknownSession` for the parent or the branch's origin, `OverLimit`, `InvalidValue`.
         """
+        opening = Opening(
+            goal=checked_text("goal", goal, self._limits.goal_chars),
+            label=checked_text("label", label, self._limits.label_chars),
+            ttl_s=checked_ttl_s(ttl_s, default_s=self._ttl_s, most_s=self._max_ttl_s),
+        )
+        begins = await self._beginning(opening, principal, parent, branch_of, branch_version)
         key = self._key(idempotency_key)
-        goal = checked_text("goal", goal, self._limits.goal_chars)
-        label = checked_text("label", label, self._limits.label_chars)
-        life_s = checked_ttl_s(ttl_s, default_s=self._ttl_s, most_s=self._max_ttl_s)
-        above = None if parent is None else await self._open(parent, principal)
+        found_again = key is None and conversation is not None and parent is None and branch_of is None
+        if found_again:
+            key = _conversation_key(conversation or "", opening.label)
         handle = self._new_handle()
-        body = decisions.opening(handle, label=label, goal=goal, ttl_s=life_s, parent=above, limits=self._limits)
-        held = len(await self._journal.sessions(principal))
-        room(held, self._limits.sessions, "open sessions", "Call close_session on those that are done (recall lists).")
-        drafts = (self._commands.actor(principal).draft(fold.OPENED, body, key),)
+        body = {**decisions.opening(handle, label=opening.label, goal=opening.goal, ttl_s=opening.ttl_s), **begins.body}
+        draft = self._commands.actor(principal, *begins.seen_at).draft(fold.OPENED, body, key)
         try:
-            await self._journal.append(handle, expected=None, drafts=drafts, expires_at=self._clock() + life_s)
+            expires_at = self._clock() + opening.ttl_s
+            await self._journal.append(handle, expected=None, drafts=(draft,), expires_at=expires_at)
         except AlreadyOpened as earlier:
+            if found_again:
+                return await self._found_again(earlier.session_id, principal, opening.goal)
             return await self._commands.as_left(await self._open(earlier.session_id, principal), 1)
-        if above is not None:
-            await self._adopt(above.handle, handle, principal)
+        if parent is not None:
+            await self._adopt(parent, handle, principal)
         return await self._open(handle, principal)
 
     async def get(self, handle: str, *, principal: str) -> Session:
@@ -217,7 +257,9 @@ class Sessions:
         session, outcome = await self._commands.end(
             handle, principal, lambda child: self._give_back(child, principal, merge)
         )
-        return Closed(session=session, exported=len(outcome.exports), conflicts=outcome.conflicts)
+        return Closed(
+            session=session, exported=outcome.exported, conflicts=outcome.conflicts, left_open=len(outcome.open)
+        )
 
     def statistics(self) -> SessionStatistics:
         """Cheap, and never waits."""
@@ -226,6 +268,27 @@ class Sessions:
 
     async def _open(self, handle: str, principal: str) -> Session:
         return (await self._commands.standing(handle, principal)).alive
+
+    async def _beginning(
+        self, opening: Opening, principal: str, parent: str | None, branch_of: str | None, version: int | None
+    ) -> Beginning:
+        if parent is not None and branch_of is not None:
+            raise InvalidValue("pass parent for a child, or branch_of for a branch, not both")
+        if parent is not None:
+            above = await self._open(parent, principal)
+            return Beginning(body=decisions.inherited(above, opening.goal, self._limits), seen_at=(above.moved_at,))
+        if branch_of is not None:
+            now = await self._open(branch_of, principal)
+            wanted = now.version if version is None else version
+            origin = await self.histories.as_of(branch_of, principal=principal, version=wanted)
+            body = checked_value(decisions.branched(origin, opening.goal), self._limits.session_bytes // 2)
+            return Beginning(body=body, seen_at=(now.moved_at,))
+        return Beginning(body={}, seen_at=())
+
+    async def _found_again(self, handle: str, principal: str, goal: str | None) -> Session:
+        if goal is None:
+            return await self.get(handle, principal=principal)
+        return await self.set_goal(handle, principal=principal, goal=goal)
 
     async def _adopt(self, parent: str, child: str, principal: str) -> None:
         """Record the child in its parent; a child that cannot be recorded is closed again."""

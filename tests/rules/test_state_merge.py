@@ -13,11 +13,11 @@ from state import merge
 from state.errors import InvalidValue
 from state.errors import UnknownSession
 from state.memory import MemoryJournal
-from state.merge import Strategy
 from state.session import Finding
 from state.session import Kept
 from state.session import Session
 from state.sessions import Sessions
+from state.strategies import Strategy
 from tests.conftest import ManualClock
 
 _FORKED_AT = 5
@@ -53,9 +53,10 @@ def _session(handle: str, context: dict[str, Kept], findings: tuple[Finding, ...
         label=None,
         ttl_s=60.0,
         context=MappingProxyType(context),
-        findings=findings,
+        findings_by_place=MappingProxyType({each.place: each for each in findings}),
         parent_version=_FORKED_AT,
         created_at=0.0,
+        moved_at=0.0,
         last_access_at=0.0,
         expires_at=60.0,
         version=9,
@@ -77,6 +78,7 @@ def _written(parent: Session, outcome: merge.Merged) -> Session:
     findings = {each.key or each.id: each for each in parent.findings}
     for export in outcome.exports:
         body = export.body
+        assert export.kind != "explored"
         if export.kind == "finding":
             made = Finding(
                 id=body["id"], key=body.get("key"), value=body["value"], evidence=None, at=body["at"], version=10
@@ -153,25 +155,6 @@ def test_only_what_both_sides_changed_since_the_fork_collides(
     collided = [each["key"] for each in outcome.conflicts if each["key"].startswith("context.")]
     assert set(collided) <= both
     assert all(_text(each["parent"]) != _text(each["child"]) for each in outcome.conflicts)
-
-
-@given(_VALUES, _VALUES, _INSTANTS, _INSTANTS)
-def test_each_strategy_keeps_what_its_name_says(ours: Any, theirs: Any, our_at: float, their_at: float) -> None:
-    parent, child = Kept(value=ours, at=our_at, version=1), Kept(value=theirs, at=their_at, version=1)
-    assert merge.resolve("parent_wins", parent, child) == ours
-    assert merge.resolve("child_wins", parent, child) == theirs
-    assert merge.resolve("keep_latest", parent, child) == (ours if our_at > their_at else theirs)
-    joined = merge.resolve("merge_objects", parent, child)
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        assert set(joined) == set(ours) | set(theirs)  # pyright: ignore[reportUnknownArgumentType] - any JSON
-    else:
-        assert joined == (ours if our_at > their_at else theirs)
-
-
-def test_objects_are_joined_at_every_depth() -> None:
-    parent = Kept(value={"a": {"x": 1, "y": 1}, "b": 1}, at=1.0, version=1)
-    child = Kept(value={"a": {"y": 2, "z": 2}, "c": 2}, at=2.0, version=1)
-    assert merge.resolve("merge_objects", parent, child) == {"a": {"x": 1, "y": 2, "z": 2}, "b": 1, "c": 2}
 
 
 def test_one_and_true_are_different_values() -> None:
@@ -258,3 +241,66 @@ async def test_sessions_nest_three_levels_deep(sessions: Sessions) -> None:
         handle = (await sessions.open(principal="ann", parent=handle)).handle
     with pytest.raises(InvalidValue, match="3 levels"):
         await sessions.open(principal="ann", parent=handle)
+
+
+@pytest.mark.anyio
+async def test_a_manual_merge_leaves_both_values_to_be_seen_until_somebody_chooses(sessions: Sessions) -> None:
+    parent = await sessions.open(principal="ann")
+    await _set(sessions, parent, "k", 0)
+    child = await sessions.open(principal="ann", parent=parent.handle)
+    await _set(sessions, parent, "k", "ours")
+    await _set(sessions, child, "k", "theirs")
+    await _set(sessions, child, "free", 1)
+    closed = await sessions.close(child.handle, principal="ann", merge="manual")
+    assert (closed.exported, closed.left_open) == (1, 1)
+    seen = await sessions.get(parent.handle, principal="ann")
+    assert (seen.context["k"].value, seen.context["free"].value) == ("ours", 1)
+    (left,) = seen.conflicts
+    assert (left.kind, left.key, left.parent, left.child) == ("context", "k", "ours", "theirs")
+    assert left.child_session == child.handle
+    await _set(sessions, parent, "other", 1)
+    assert (await sessions.get(parent.handle, principal="ann")).conflicts == (left,)
+    await _set(sessions, parent, "k", "theirs")
+    assert (await sessions.get(parent.handle, principal="ann")).conflicts == ()
+
+
+@pytest.mark.anyio
+async def test_what_a_child_explored_is_known_to_its_parent_afterwards(sessions: Sessions) -> None:
+    parent = await sessions.open(principal="ann")
+    await sessions.note_explored(parent.handle, principal="ann", source="s", schema="t", attributes=("a",))
+    child = await sessions.open(principal="ann", parent=parent.handle)
+    for schema in ("t", "u"):
+        await sessions.note_explored(child.handle, principal="ann", source="s", schema=schema, attributes=("a", "b"))
+    closed = await sessions.close(child.handle, principal="ann", merge="keep_latest")
+    assert closed.exported == 0
+    seen = await sessions.get(parent.handle, principal="ann")
+    assert {each.schema: each.attributes for each in seen.explored} == {"t": ("a", "b"), "u": ("a", "b")}
+
+
+@pytest.mark.anyio
+async def test_what_follows_something_is_later_than_it_however_wrong_a_clock_is(clock: ManualClock) -> None:
+    """Two processes over one journal: the clock of one is an hour ahead."""
+    journal = MemoryJournal(clock)
+    ahead = Sessions(journal, clock=lambda: clock() + 3_600, ttl_s=10_000.0)
+    behind = Sessions(journal, clock=clock, ttl_s=10_000.0)
+    parent = await behind.open(principal="ann")
+    child = await behind.open(principal="ann", parent=parent.handle)
+    await _set(ahead, child, "k", "wrong")
+    clock.advance(1)
+    await _set(behind, child, "k", "right")
+    await _set(behind, parent, "k", "before anybody knew")
+    closed = await behind.close(child.handle, principal="ann", merge="keep_latest")
+    assert [each["kept"] for each in closed.conflicts] == ["right"]
+
+
+@pytest.mark.anyio
+async def test_using_a_child_keeps_the_sessions_above_it_alive(sessions: Sessions, clock: ManualClock) -> None:
+    top = await sessions.open(principal="ann")
+    middle = await sessions.open(principal="ann", parent=top.handle)
+    lowest = await sessions.open(principal="ann", parent=middle.handle)
+    for _ in range(4):
+        clock.advance(60)
+        await sessions.get(lowest.handle, principal="ann")
+    await sessions.close(lowest.handle, principal="ann", merge="child_wins")
+    await sessions.close(middle.handle, principal="ann", merge="child_wins")
+    assert (await sessions.get(top.handle, principal="ann")).handle == top.handle

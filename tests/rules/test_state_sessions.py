@@ -11,6 +11,7 @@ from state.errors import Conflict
 from state.errors import InvalidValue
 from state.errors import OverLimit
 from state.errors import UnknownSession
+from state.journal import Quota
 from state.limits import Limits
 from state.memory import MemoryJournal
 from state.session import Session
@@ -18,7 +19,7 @@ from state.sessions import Sessions
 from tests.conftest import ManualClock
 
 pytestmark = pytest.mark.anyio
-_LIMITS = Limits(sessions=3, events=8, session_bytes=2_000, value_bytes=1_500, findings=2, context=2, explored=2)
+_LIMITS = Limits(events=8, session_bytes=4_000, value_bytes=1_500, findings=2, context=2, explored=2)
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def sessions(clock: ManualClock) -> Sessions:
 
 @pytest.fixture
 def bounded(clock: ManualClock) -> Sessions:
-    return Sessions(MemoryJournal(clock), clock=clock, limits=_LIMITS)
+    return Sessions(MemoryJournal(clock, quota=Quota(sessions=3)), clock=clock, limits=_LIMITS)
 
 
 async def _context(sessions: Sessions, session: Session, key: str, value: object, expect: str | None = None) -> Session:
@@ -82,6 +83,12 @@ _FOREIGN: list[_Attempt] = [
     lambda sessions, handle: sessions.note_explored(handle, principal="bob", source="s", schema=None),
     lambda sessions, handle: sessions.close(handle, principal="bob"),
     lambda sessions, handle: sessions.open(principal="bob", parent=handle),
+    lambda sessions, handle: sessions.open(principal="bob", branch_of=handle),
+    lambda sessions, handle: sessions.histories.events(handle, principal="bob"),
+    lambda sessions, handle: sessions.histories.as_of(handle, principal="bob", version=1),
+    lambda sessions, handle: sessions.histories.version_at(handle, principal="bob", at=1e9),
+    lambda sessions, handle: sessions.histories.verify(handle, principal="bob"),
+    lambda sessions, handle: sessions.histories.restore(handle, principal="bob", to=1),
 ]
 
 
@@ -284,18 +291,42 @@ async def test_keys_and_findings_are_bounded_but_known_ones_can_be_rewritten(bou
         await bounded.remember(opened.handle, principal="ann", kind="finding", key=None, value=1)
 
 
-async def test_events_and_bytes_are_bounded_but_closing_always_works(bounded: Sessions) -> None:
-    busy, large = await bounded.open(principal="ann"), await bounded.open(principal="ann")
-    for number in range(7):
+async def test_old_events_are_compacted_when_there_are_many_and_nothing_that_is_known_is_lost(
+    bounded: Sessions,
+) -> None:
+    busy = await bounded.open(principal="ann", goal="why")
+    await bounded.remember(busy.handle, principal="ann", kind="finding", key=None, value="early", idempotency_key="k")
+    for number in range(100):
         await _context(bounded, busy, "a", number)
-    with pytest.raises(OverLimit, match="8 events"):
-        await _context(bounded, busy, "a", 9)
-    await _context(bounded, large, "a", "x" * 1_400)
-    await _context(bounded, large, "a", "x" * 1_400)
-    with pytest.raises(OverLimit, match="2000 bytes"):
-        await _context(bounded, large, "a", "x")
-    for session in (busy, large):
-        await bounded.close(session.handle, principal="ann")
+    seen = await bounded.get(busy.handle, principal="ann")
+    assert (seen.context["a"].value, [each.value for each in seen.findings]) == (99, ["early"])
+    assert seen.compacted_version > 80
+    kept = await bounded.histories.events(busy.handle, principal="ann")
+    assert [each.version for each in kept] == list(range(seen.compacted_version + 1, seen.version + 1))
+    assert len(kept) <= 9
+    assert (await bounded.histories.verify(busy.handle, principal="ann")).ok
+    again = await bounded.remember(
+        busy.handle, principal="ann", kind="finding", key=None, value="again", idempotency_key="k"
+    )
+    assert [each.value for each in again.findings] == ["early"]
+    with pytest.raises(InvalidValue, match=f"from {seen.compacted_version} to {seen.version}"):
+        await bounded.histories.as_of(busy.handle, principal="ann", version=2)
+    await bounded.histories.as_of(busy.handle, principal="ann", version=seen.compacted_version)
+
+
+async def test_bytes_are_compacted_too_and_bounded_where_that_does_not_help(bounded: Sessions) -> None:
+    large = await bounded.open(principal="ann")
+    for number in range(20):
+        await _context(bounded, large, "a", f"{number}" + "x" * 1_000)
+    assert (await bounded.get(large.handle, principal="ann")).compacted_version > 10
+
+    async def fill() -> None:
+        for number in range(20):
+            await _context(bounded, large, "ab"[number % 2], "x" * 1_400)
+
+    with pytest.raises(OverLimit, match="parent"):
+        await fill()
+    await bounded.close(large.handle, principal="ann")
     assert bounded.statistics().sessions == 0
 
 
@@ -315,3 +346,100 @@ async def test_statistics_count_open_sessions_and_their_events(sessions: Session
     assert (sessions.statistics().sessions, sessions.statistics().events) == (2, 3)
     clock.advance(102)
     assert (sessions.statistics().sessions, sessions.statistics().events) == (0, 0)
+
+
+async def test_a_session_ends_at_its_greatest_age_however_much_it_is_used(clock: ManualClock) -> None:
+    sessions = Sessions(MemoryJournal(clock), clock=clock, ttl_s=100.0, max_age_s=250.0)
+    opened = await sessions.open(principal="ann")
+    for _ in range(4):
+        clock.advance(60)
+        seen = await sessions.get(opened.handle, principal="ann")
+    assert seen.expires_at == opened.created_at + 250
+    await _context(sessions, opened, "a", 1)
+    clock.advance(10)
+    await _refusal(sessions, opened.handle, "ann")
+
+
+async def test_a_conversation_finds_its_session_again_for_the_same_principal_only(
+    sessions: Sessions, clock: ManualClock
+) -> None:
+    first = await sessions.open(principal="ann", goal="a", conversation="c")
+    again = await sessions.open(principal="ann", goal="b", conversation="c")
+    assert (again.handle, [each.text for each in again.goals]) == (first.handle, ["a", "b"])
+    assert (await sessions.open(principal="ann", conversation="c")).version == again.version
+    others = [
+        await sessions.open(principal="bob", conversation="c"),
+        await sessions.open(principal="ann", conversation="d"),
+        await sessions.open(principal="ann", conversation="c", label="another"),
+        await sessions.open(principal="ann", conversation="c", parent=first.handle),
+        await sessions.open(principal="ann", conversation="c", branch_of=first.handle),
+        await sessions.open(principal="ann", conversation="c", idempotency_key="k"),
+    ]
+    assert len({first.handle, *(each.handle for each in others)}) == 7
+    assert (await sessions.open(principal="ann", conversation="c", label="another")).handle == others[2].handle
+    await sessions.close(first.handle, principal="ann")
+    assert (await sessions.open(principal="ann", conversation="c")).handle not in {first.handle, others[2].handle}
+    clock.advance(100)
+    assert (await sessions.open(principal="ann", conversation="c", label="another")).handle != others[2].handle
+
+
+async def test_an_earlier_state_is_restored_and_that_can_be_undone(sessions: Sessions) -> None:
+    opened = await sessions.open(principal="ann", goal="why")
+    early = await _context(sessions, opened, "a", 1)
+    await _context(sessions, opened, "b", 2)
+    late = await sessions.set_goal(opened.handle, principal="ann", status="done")
+    back = await sessions.histories.restore(opened.handle, principal="ann", to=early.version)
+    assert ({key: each.value for key, each in back.context.items()}, back.goals[0].status) == ({"a": 1}, "active")
+    assert back.version == late.version + 1
+    again = await sessions.histories.restore(opened.handle, principal="ann", to=early.version)
+    assert again.version == back.version
+    undone = await sessions.histories.restore(opened.handle, principal="ann", to=late.version)
+    assert ({key: each.value for key, each in undone.context.items()}, undone.goals[0].status) == (
+        {"a": 1, "b": 2},
+        "done",
+    )
+    assert (await sessions.histories.verify(opened.handle, principal="ann")).ok
+
+
+async def test_a_write_guarded_by_an_etag_from_before_a_restore_conflicts_where_the_restore_removed_something(
+    sessions: Sessions,
+) -> None:
+    opened = await sessions.open(principal="ann")
+    await _context(sessions, opened, "kept", 1)
+    base = await _context(sessions, opened, "removed", 1)
+    await sessions.histories.restore(opened.handle, principal="ann", to=2)
+    with pytest.raises(Conflict, match=r"context\.removed"):
+        await _context(sessions, opened, "removed", 2, expect=base.etag)
+    await _context(sessions, opened, "kept", 2, expect=base.etag)
+
+
+async def test_a_branch_begins_with_what_was_known_at_a_version_and_goes_its_own_way(sessions: Sessions) -> None:
+    origin = await sessions.open(principal="ann", goal="why")
+    await sessions.remember(origin.handle, principal="ann", kind="finding", key=None, value="early")
+    then = await _context(sessions, origin, "a", 1)
+    await _context(sessions, origin, "a", 2)
+    branch = await sessions.open(
+        principal="ann", goal="why", branch_of=origin.handle, branch_version=then.version, label="what if"
+    )
+    assert (branch.branch_of, branch.branch_version, branch.version) == (origin.handle, then.version, 1)
+    assert (branch.context["a"].value, [each.text for each in branch.goals]) == (1, ["why"])
+    await sessions.remember(branch.handle, principal="ann", kind="finding", key=None, value="late")
+    await sessions.close(origin.handle, principal="ann")
+    seen = await sessions.get(branch.handle, principal="ann")
+    assert [each.value for each in seen.findings] == ["early", "late"]
+    with pytest.raises(UnknownSession):
+        await sessions.open(principal="bob", branch_of=branch.handle)
+    with pytest.raises(InvalidValue, match="from 1 to 2"):
+        await sessions.open(principal="ann", branch_of=branch.handle, branch_version=9)
+
+
+async def test_the_version_at_an_instant_is_the_newest_not_later(sessions: Sessions, clock: ManualClock) -> None:
+    opened = await sessions.open(principal="ann")
+    clock.advance(10)
+    await _context(sessions, opened, "a", 1)
+    at = sessions.histories.version_at
+    assert await at(opened.handle, principal="ann", at=clock() - 0.1) == 1
+    assert await at(opened.handle, principal="ann", at=clock()) == 2
+    assert await at(opened.handle, principal="ann", at=clock() + 1e9) == 2
+    with pytest.raises(InvalidValue, match="later"):
+        await at(opened.handle, principal="ann", at=clock() - 11)
