@@ -17,6 +17,7 @@ from server.faults import fault_text
 from server.instructions import INSTRUCTIONS
 from server.parts import Parts
 from server.prompts import add_prompts
+from server.registration import Conversations
 from server.registration import RegisteredTool
 from server.registration import principal
 from server.settings import Settings
@@ -26,8 +27,8 @@ _ANY_NAME = ResourceSecurity(exempt_params={"source", "schema"})
 """Schema names are looked up in a catalogue, never used as paths, and may hold anything a file name may."""
 
 
-def build_server(parts: Parts, settings: Settings) -> MCPServer:
-    """Build the one server object that every transport serves."""
+def build_server(parts: Parts, settings: Settings, *, alone: bool = False) -> MCPServer:
+    """Build the one server object that every transport serves. `alone`: this process was started for one host only."""
     bus = InMemorySubscriptionBus()
     sending: set[asyncio.Task[None]] = set()
 
@@ -37,13 +38,15 @@ def build_server(parts: Parts, settings: Settings) -> MCPServer:
         task.add_done_callback(sending.discard)
 
     parts.watch(changed)
+    keys = tuple(key for key in settings.conversation_keys if not key.startswith("env:"))
+    conversations = Conversations(keys=keys, own=settings.own_conversation if alone else None)
     server = MCPServer(
         "uds",
         title="Universal Data Synthesizer",
         description="Discover data you have never seen, and remember what you learned.",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[RegisteredTool.of(tool, changed) for tool in parts.tools],
+        tools=[RegisteredTool.of(tool, changed, conversations) for tool in parts.tools],
         subscriptions=bus,
         log_level=settings.log_level,
     )

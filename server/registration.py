@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +49,7 @@ class Binding:
     arguments: Arguments
     allowed: tuple[str, ...]
     changed: Changed
+    conversations: "Conversations"
 
     async def answer(self, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
         """Answer one call; every anticipated fault is an answer too."""
@@ -70,8 +73,33 @@ class Binding:
         )
 
     def _call(self, context: Context[Any, Any], progress: "_ProgressRelay") -> Call:
-        key = _call_key(context) if self.tool.changes_session else None
-        return Call(principal=principal(), progress=progress, idempotency_key=key)
+        if not self.tool.changes_session:
+            return Call(principal=principal(), progress=progress)
+        meta: Mapping[str, Any] = context.request_context.meta or {}
+        return Call(
+            principal=principal(),
+            progress=progress,
+            idempotency_key=_text(meta, _CALL_KEYS),
+            conversation=self.conversations.of(meta),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversations:
+    """Where hosts name the conversation that a call belongs to. What they say is a hint and grants nothing."""
+
+    keys: tuple[str, ...]
+    """Keys of `_meta`, the first that is there counts."""
+    own: str | None = None
+    """Of the one conversation this process was started for. None: it serves many, or the host does not say."""
+
+    def of(self, meta: Mapping[str, Any]) -> str | None:
+        """The host's name for the conversation. What a call says goes before what the process was started with."""
+        for key in self.keys:
+            value = _text(meta, (key,))
+            if value is not None:
+                return f"{key}:{value}"
+        return self.own
 
 
 class RegisteredTool(SdkTool):
@@ -80,7 +108,7 @@ class RegisteredTool(SdkTool):
     _binding: Binding = PrivateAttr()
 
     @classmethod
-    def of(cls, tool: Tool, changed: Changed) -> "RegisteredTool":
+    def of(cls, tool: Tool, changed: Changed, conversations: Conversations) -> "RegisteredTool":
         """Wrap a tool for the SDK; `changed` is told the resource of a session that a call changed."""
         adapter, parameters = arguments_of(tool.method)
         made = cls(
@@ -99,7 +127,7 @@ class RegisteredTool(SdkTool):
                 open_world_hint=False,
             ),
         )
-        made._binding = Binding(tool, adapter, tuple(parameters["properties"]), changed)
+        made._binding = Binding(tool, adapter, tuple(parameters["properties"]), changed, conversations)
         return made
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: FBT001, FBT002 - the SDK's signature
@@ -114,9 +142,9 @@ def principal() -> str:
     return LOCAL_PRINCIPAL if token is None else f"{token.client_id}/{token.subject or ''}"
 
 
-def _call_key(context: Context[Any, Any]) -> str | None:
-    meta = context.request_context.meta or {}
-    for name in _CALL_KEYS:
+def _text(meta: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """The first of the named entries that is a short text."""
+    for name in names:
         value = meta.get(name)
         if isinstance(value, str) and 0 < len(value) <= 200:  # noqa: PLR2004 - as the argument of the same name
             return value

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
@@ -12,6 +13,7 @@ from server import settings_knobs as knobs
 from server.settings_knobs import Knob
 from server.settings_knobs import LogLevel
 from server.settings_knobs import SettingRow
+from state.journal import Quota
 
 T = TypeVar("T")
 _NOT_SHOWN = "(not shown)"
@@ -42,6 +44,14 @@ class Settings:
     """Absolute files and folders. Empty: the bundled sample."""
     store: str
     session_ttl_s: float
+    session_max_age_s: float
+    retention_s: float
+    """0: a session's history is deleted when it ends."""
+    quota: Quota
+    conversation_keys: tuple[str, ...]
+    """Keys of `_meta`, and `env:` before names of variables."""
+    own_conversation: str | None = field(repr=False)
+    """What the environment of this process names the conversation; right only where a host starts one process each."""
     cache_ttl_s: float
     """0: nothing is cached."""
     cache_max_bytes: int
@@ -65,6 +75,10 @@ class Settings:
             knobs.DATA.row(self.paths),
             knobs.STORE.row(self.store),
             knobs.SESSION_TTL.row(self.session_ttl_s),
+            knobs.SESSION_MAX_AGE.row(self.session_max_age_s),
+            knobs.RETENTION.row(self.retention_s),
+            knobs.QUOTA.row(self.quota),
+            knobs.CONVERSATION_KEYS.row(self.conversation_keys),
             knobs.CACHE_TTL.row(self.cache_ttl_s),
             knobs.CACHE_MAX.row(self.cache_max_bytes // 2**20),
             knobs.QUERY_TIMEOUT.row(self.query_timeout_s),
@@ -111,10 +125,16 @@ class _Reading:
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Settings as the variables say; an empty variable counts as not set. Raises `SettingsFault` with all faults."""
     reading = _Reading(environ)
+    conversation_keys = reading.or_default(knobs.CONVERSATION_KEYS)
     settings = Settings(
         paths=reading.of(knobs.DATA, ()),
         store=reading.or_default(knobs.STORE),
         session_ttl_s=reading.or_default(knobs.SESSION_TTL),
+        session_max_age_s=reading.or_default(knobs.SESSION_MAX_AGE),
+        retention_s=reading.or_default(knobs.RETENTION),
+        quota=reading.or_default(knobs.QUOTA),
+        conversation_keys=conversation_keys,
+        own_conversation=_own_conversation(environ, conversation_keys),
         cache_ttl_s=reading.or_default(knobs.CACHE_TTL),
         cache_max_bytes=reading.or_default(knobs.CACHE_MAX) * 2**20,
         query_timeout_s=reading.or_default(knobs.QUERY_TIMEOUT),
@@ -132,6 +152,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     if reading.faults:
         raise SettingsFault(tuple(reading.faults))
     return settings
+
+
+def _own_conversation(environ: Mapping[str, str], keys: Sequence[str]) -> str | None:
+    named = (key.removeprefix("env:") for key in keys if key.startswith("env:"))
+    return next((f"{name}:{environ[name]}" for name in named if environ.get(name)), None)
 
 
 def read_own_settings() -> Settings:

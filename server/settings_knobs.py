@@ -64,20 +64,58 @@ DATA = Knob(
 )
 STORE = Knob(
     variable="STATE_STORE_TYPE",
-    default="memory",
-    parse=values.one_of("memory"),
+    default="sqlite",
+    parse=values.one_of("sqlite", "memory"),
     shown=values.one_line,
-    allowed="memory (sqlite and redis are not available in this version, use memory)",
-    meaning="Where sessions are kept; memory forgets them when the process ends",
+    allowed="sqlite or memory (redis is not available in this version)",
+    meaning="Where sessions are kept: in one file that all processes of this machine share, or only in this process",
 )
 SESSION_TTL = Knob(
     variable="SESSION_TTL",
-    default="1h",
+    default="7d",
     parse=values.duration_s(1, 30 * _DAY_S),
     shown=values.duration_text,
     allowed="a duration from 1s to 30d, such as 90s, 5m, 1h or 2d",
-    meaning="How long a session lives after its last use",
+    meaning="How long a session lives after its last use; open_session may ask for another ttl",
     unit="duration",
+)
+SESSION_MAX_AGE = Knob(
+    variable="UDS_SESSION_MAX_AGE",
+    default="90d",
+    parse=values.duration_s(1, 3650 * _DAY_S),
+    shown=values.duration_text,
+    allowed="a duration from 1s to 3650d, such as 12h or 90d",
+    meaning="How long a session lives at most, however much it is used",
+    unit="duration",
+)
+RETENTION = Knob(
+    variable="UDS_RETENTION",
+    default="30d",
+    parse=values.duration_s(1, 3650 * _DAY_S, zero=True),
+    shown=values.duration_text,
+    allowed="a duration from 1s to 3650d, such as 12h or 30d; 0 keeps nothing",
+    meaning="How long the history of a session is kept after it has ended; 0 deletes it at once",
+    unit="duration",
+)
+QUOTA = Knob(
+    variable="UDS_QUOTA",
+    default="1000 sessions, 1000000 events, 256MB",
+    parse=values.quota,
+    shown=values.quota_text,
+    allowed="counts and a size such as '1000 sessions, 1000000 events, 256MB'; what is left out keeps its default",
+    meaning="What the open sessions of one principal may hold together; ended ones are deleted early beyond that size",
+)
+CONVERSATION_KEYS = Knob(
+    variable="UDS_CONVERSATION_KEYS",
+    default=(
+        "vscode.conversationId, openai/session, threadId, ai.opencode/sessionID, "
+        "antigravity.google/conversation_id, env:CLAUDE_CODE_SESSION_ID, env:GROK_SESSION_ID"
+    ),
+    parse=values.conversation_keys,
+    shown=values.keys_text,
+    allowed="names of _meta keys, and env:NAME for variables on stdio, separated by commas; none for no such key",
+    meaning="Where hosts name the conversation, so that open_session finds its session again; first match counts",
+    unit="names",
 )
 CACHE_TTL = Knob(
     variable="CACHE_TTL",
@@ -131,7 +169,7 @@ STATE_DIR = Knob(
     parse=values.directory,
     shown=str,
     allowed="a directory, or a path where one can be made",
-    meaning="Where state is kept on disk; nothing is written there while STATE_STORE_TYPE is memory",
+    meaning="Where the file with sessions is kept; nothing is written there while STATE_STORE_TYPE is memory",
     unit="path",
 )
 LOG_LEVEL: Knob[LogLevel] = Knob(

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from state.journal import Quota
+
 W = TypeVar("W", bound=str)
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.IGNORECASE)
@@ -25,6 +27,7 @@ _UNITS_BYTES = {
     "gib": 2**30,
     "tib": 2**40,
 }
+_META_KEY = re.compile(r"[A-Za-z0-9_./:-]{1,200}", re.ASCII)
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(?:\d{1,5}|\*))?")
 
 
@@ -159,6 +162,37 @@ def origins(text: str) -> tuple[str, ...]:
         if scheme not in {"http", "https"} or _HOST.fullmatch(host) is None:
             raise ValueError(text)
     return found
+
+
+def quota(text: str) -> Quota:
+    """`1000 sessions, 1000000 events, 256MB` in any order; what is left out keeps its default."""
+    wanted: dict[str, int] = {}
+    for part in _listed(text):
+        count = re.fullmatch(r"(\d{1,12})\s*(sessions|events)", part, re.ASCII | re.IGNORECASE)
+        name = count[2].lower() if count else "size_bytes"
+        value = int(count[1]) if count else size_bytes(2**20, 10**13)(part)
+        if value < 1 or name in wanted:
+            raise ValueError(text)
+        wanted[name] = value
+    return Quota(**wanted)
+
+
+def keys_text(keys: tuple[str, ...]) -> str:
+    return ", ".join(keys) or "none"
+
+
+def quota_text(quota: Quota) -> str:
+    return f"{quota.sessions} sessions, {quota.events} events, {size_text(quota.size_bytes)}"
+
+
+def conversation_keys(text: str) -> tuple[str, ...]:
+    """Names of `_meta` keys or `env:NAME`; `none` for none."""
+    if text.lower() == "none":
+        return ()
+    names = tuple(dict.fromkeys(_listed(text)))
+    if not names or not all(_META_KEY.fullmatch(name) for name in names):
+        raise ValueError(text)
+    return names
 
 
 def list_text(entries: tuple[str, ...]) -> str:

@@ -32,7 +32,7 @@ async def _serve(settings: Settings, wire: Wire, stop: Stop, prestarted: DuckDBS
     outgoing = cast("AsyncFile[str]", Outgoing(wire.outgoing))
     async with open_parts(settings, prestarted) as parts:
         # The public run() takes no streams, and its own claim of the descriptors is given back before the process ends.
-        server = build_server(parts, settings)._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        server = build_server(parts, settings, alone=True)._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         with anyio.CancelScope() as serving:
             stop.call_on_stop(lambda: loop.call_soon_threadsafe(serving.cancel))
             async with stdio_server(incoming, outgoing) as (requests, answers):

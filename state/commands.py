@@ -4,7 +4,6 @@ from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
-from dataclasses import replace
 from typing import Any
 from typing import TypeVar
 from typing import cast
@@ -18,6 +17,7 @@ from state.errors import StateError
 from state.errors import UnknownSession
 from state.folds import Folds
 from state.folds import Standing
+from state.journal import Head
 from state.journal import Journal
 from state.journal import VersionMoved
 from state.limits import Limits
@@ -108,7 +108,7 @@ class Commands:
             above = self.folds.known(seen.parent) or await self.folds.load(seen.parent)
             if above is not None:
                 await self.used(above.session)
-        return replace(seen, last_access_at=self._clock(), expires_at=expires_at)
+        return seen.having(last_access_at=self._clock(), expires_at=expires_at)
 
     async def as_left(self, seen: Session, version: int) -> Session:
         """The session as an earlier call left it, alive as it is now. Raises `UnknownSession`."""
@@ -134,8 +134,7 @@ class Commands:
             drafts = (self.actor(principal, standing.session.moved_at).draft(fold.CLOSED, {}),)
             plan = Plan(standing, fresh=True)
             plan.add(drafts)
-            ended = await self.folds.append(standing, drafts, plan.session, expires_at=self._clock())
-            return ended.alive, outcome
+            return (await self._append(plan, expires_at=self._clock())).session, outcome
 
         asked = _Asked(principal=principal, command=None, alone=attempt)
         ended = cast("tuple[Session, R]", await self._turns.take(handle, asked))
@@ -222,21 +221,26 @@ class Commands:
             raise UnknownSession
         if command.key is not None and command.key in seen.keys:
             version = seen.keys[command.key]
-            return plan.at(version) if plan.has(version) else await self.as_left(plan.standing.session, version)
+            return Planned(version) if plan.has(version) else await self.as_left(plan.standing.session, version)
         await self._guard(plan, command)
         drafts = command.decide(seen, self.actor(seen.owner, seen.moved_at))
         if drafts:
             plan.add(drafts)
         elif not plan.drafts:
             return await self.used(seen)
-        return plan.at(plan.session.version)
+        return Planned(plan.version)
 
     async def _write(self, plan: Plan) -> Sequence[Any]:
         if not plan.drafts:
             return plan.outcomes
-        expires_at = self.end_of_life(plan.session)
-        standing = await self.folds.append(plan.standing, plan.drafts, plan.session, expires_at=expires_at)
-        return [plan.written(each, standing) if isinstance(each, Planned) else each for each in plan.outcomes]
+        standing = await self._append(plan, expires_at=self.end_of_life(plan.standing.session))
+        return [plan.outcome(each, standing) if isinstance(each, Planned) else each for each in plan.outcomes]
+
+    async def _append(self, plan: Plan, *, expires_at: float) -> Standing:
+        def made(head: Head) -> Session:
+            return plan.whole(head, expires_at=expires_at)
+
+        return await self.folds.append(plan.standing, plan.drafts, made, expires_at=expires_at)
 
     async def _guard(self, plan: Plan, command: Command) -> None:
         """Raises `Conflict` if what the command writes has moved since the version its etag stands for."""

@@ -48,7 +48,7 @@ def fold(events: Iterable[Event]) -> Session:
 
 def advance(session: Session, events: Iterable[Event]) -> Session:
     """The session after more events; `fold` of all of them gives the same. `ValueError`: a version is missing."""
-    building = _Building(session)
+    building = Building(session)
     for event in events:
         building.take(event)
     return building.session()
@@ -59,7 +59,7 @@ def apply(session: Session, event: Event) -> Session:
     return advance(session, (event,))
 
 
-class _Building:
+class Building:
     """A session while it changes: a part is copied when it is first written to, and shared with `seed` until then."""
 
     __slots__ = ("_changed", "at", "head", "seed")
@@ -96,16 +96,16 @@ class _Building:
         self.head = Head(version=event.version, nonce=event.nonce)
         self.at = event.at
 
-    def session(self) -> Session:
+    def session(self, *, etag: str | None = None, expires_at: float | None = None) -> Session:
+        """What has become of it; what is built must not change any more. None: as its events say."""
         changed = {name: _frozen(part) for name, part in self._changed.items()}
-        return replace(
-            self.seed,
+        return self.seed.having(
             **changed,
             moved_at=self.at,
             last_access_at=self.at,
-            expires_at=self.at + self.seed.ttl_s,
+            expires_at=self.at + self.seed.ttl_s if expires_at is None else expires_at,
             version=self.head.version,
-            etag=self.head.etag,
+            etag=self.head.etag if etag is None else etag,
         )
 
 
@@ -134,7 +134,7 @@ def _opened(event: Event) -> Session:
     )
     if "state" in body:
         seed = replace(seed, **_moved(parts_of(body["state"]), seed, event.version))
-    building = _Building(seed)
+    building = Building(seed)
     for text in body.get("goals", ()):
         _open_goal(building, event, text)
     for kind, part in _PART.items():
@@ -143,17 +143,17 @@ def _opened(event: Event) -> Session:
     return building.session()
 
 
-def _open_goal(building: _Building, event: Event, text: str) -> None:
+def _open_goal(building: Building, event: Event, text: str) -> None:
     goals = building.own("goals_by_id")
     goal_id = f"g{len(goals) + 1}"
     goals[goal_id] = Goal(id=goal_id, text=text, status="active", opened_at=event.at, version=event.version)
 
 
-def _goal_opened(building: _Building, event: Event) -> None:
+def _goal_opened(building: Building, event: Event) -> None:
     _open_goal(building, event, event.body["text"])
 
 
-def _goal_moved(building: _Building, event: Event) -> None:
+def _goal_moved(building: Building, event: Event) -> None:
     goal, status = building.of("goals_by_id").get(event.body["id"]), event.body["status"]
     if goal is not None:
         closed_at = None if status == "active" else event.at
@@ -161,14 +161,14 @@ def _goal_moved(building: _Building, event: Event) -> None:
         building.own("goals_by_id")[goal.id] = moved
 
 
-def _kept(building: _Building, event: Event) -> None:
+def _kept(building: Building, event: Event) -> None:
     body = event.body
     kept = Kept(value=body["value"], at=body.get("at", event.at), version=event.version)
     building.own(_PART[event.kind])[body["key"]] = kept
     _settle(building, event.kind, body["key"])
 
 
-def _found(building: _Building, event: Event) -> None:
+def _found(building: Building, event: Event) -> None:
     body = event.body
     finding = Finding(
         id=body.get("id", f"f{event.version}"),
@@ -185,14 +185,14 @@ def _found(building: _Building, event: Event) -> None:
         _settle(building, event.kind, finding.key)
 
 
-def _settle(building: _Building, kind: str, key: str) -> None:
+def _settle(building: Building, kind: str, key: str) -> None:
     """Writing a field closes the conflict that was left open for it."""
     conflicts: tuple[OpenConflict, ...] = building.of("conflicts")
     if conflicts:
         building.put("conflicts", tuple(each for each in conflicts if (each.kind, each.key) != (kind, key)))
 
 
-def _explored(building: _Building, event: Event) -> None:
+def _explored(building: Building, event: Event) -> None:
     source, schema = event.body["source"], event.body["schema"]
     explored = building.own("explored_by_schema")
     earlier = explored.pop((source, schema), None)
@@ -201,11 +201,11 @@ def _explored(building: _Building, event: Event) -> None:
     explored[source, schema] = Explored(source=source, schema=schema, attributes=tuple(seen), last_at=event.at)
 
 
-def _child_opened(building: _Building, event: Event) -> None:
+def _child_opened(building: Building, event: Event) -> None:
     building.put("children", (*building.of("children"), event.body["child"]))
 
 
-def _merged(building: _Building, event: Event) -> None:
+def _merged(building: Building, event: Event) -> None:
     opened = tuple(_open_conflict(each, event) for each in event.body.get("open", ()))
     if opened:
         again = {(each.kind, each.key) for each in opened}
@@ -225,7 +225,7 @@ def _open_conflict(told: Mapping[str, Any], event: Event) -> OpenConflict:
     )
 
 
-def _restored(building: _Building, event: Event) -> None:
+def _restored(building: Building, event: Event) -> None:
     now = building.session()
     for name, part in _moved(parts_of(event.body["state"]), now, event.version).items():
         building.put(name, part)
@@ -249,13 +249,13 @@ def _moved_part(part: Mapping[Any, Any], before: Mapping[Any, Any], version: int
     )
 
 
-def _compacted(building: _Building, event: Event) -> None:
+def _compacted(building: Building, event: Event) -> None:
     building.put("compacted_version", event.body["through"])
 
 
 _PART: Final = {CONTEXT: "context", PREFERENCE: "preferences"}
 
-_STEPS: Final[dict[str, Callable[[_Building, Event], None]]] = {
+_STEPS: Final[dict[str, Callable[[Building, Event], None]]] = {
     FINDING: _found,
     CONTEXT: _kept,
     PREFERENCE: _kept,

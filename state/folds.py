@@ -1,5 +1,6 @@
 """Sessions as they stand: folded from the journal, kept folded within bounds, and brought up to date by their tail."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
@@ -47,7 +48,7 @@ class Standing:
     @property
     def alive(self) -> Session:
         """The session with the life it has now; the events only know the one they left it with."""
-        return replace(self.session, last_access_at=self.accessed_at, expires_at=self.expires_at)
+        return self.session.having(last_access_at=self.accessed_at, expires_at=self.expires_at)
 
 
 class Folds:
@@ -89,7 +90,7 @@ class Folds:
         then = _advanced(begun, tuple(event for event in chapter.events if event.version <= version))
         if then is None or then.version != version:
             return None
-        return replace(then, last_access_at=chapter.accessed_at, expires_at=chapter.expires_at)
+        return then.having(last_access_at=chapter.accessed_at, expires_at=chapter.expires_at)
 
     async def events(self, handle: str, *, after: int = 0) -> tuple[Event, ...]:
         """Its kept events after a version, oldest first. Empty: unknown or expired as well."""
@@ -104,22 +105,22 @@ class Folds:
         return chapter.events[0].nonce
 
     async def append(
-        self, standing: Standing, drafts: Sequence[Draft], after: Session, *, expires_at: float
+        self, standing: Standing, drafts: Sequence[Draft], made: Callable[[Head], Session], *, expires_at: float
     ) -> Standing:
-        """Write behind what was decided on; `after` is the session with the drafts, but for its etag.
+        """Write behind what was decided on; `made` gives the session with the drafts once their head is known.
 
         Raises `VersionMoved` when the session has moved on, and what else appending to the journal raises.
         """
-        handle = after.handle
+        handle = standing.session.handle
         head = await self._journal.append(handle, expected=standing.head, drafts=drafts, expires_at=expires_at)
-        session = replace(after, etag=head.etag, last_access_at=after.moved_at, expires_at=expires_at)
+        session = made(head)
         return self._keep(
             handle,
             Standing(
                 session=session,
                 head=head,
                 size_bytes=standing.size_bytes,
-                accessed_at=after.moved_at,
+                accessed_at=session.moved_at,
                 expires_at=expires_at,
                 checkpoint_version=standing.checkpoint_version,
                 unread_events=standing.unread_events + len(drafts),

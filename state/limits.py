@@ -42,6 +42,8 @@ def checked_value(value: Any, most_bytes: int) -> Any:
 
     Raises `InvalidValue`, `OverLimit`.
     """
+    if _is_small(value, most_bytes):
+        return value
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         size_bytes = len(text.encode())
@@ -57,6 +59,17 @@ def checked_value(value: Any, most_bytes: int) -> Any:
     if _depth(kept) > _DEPTH:
         raise InvalidValue(f"the value is nested more than {_DEPTH} levels deep: flatten it")
     return kept
+
+
+def _is_small(value: Any, most_bytes: int) -> bool:
+    """Whether it is JSON that needs no further look: a short text of printable characters, or no container at all."""
+    if type(value) is str:
+        return len(value) * _CHAR_BYTES_MOST < most_bytes and value.isprintable()
+    return value is None or value is True or value is False
+
+
+_CHAR_BYTES_MOST = 6
+"""As JSON: a printable character takes at most four bytes, and a quote or backslash two."""
 
 
 def checked_text(name: str, text: str | None, most_chars: int) -> str | None:

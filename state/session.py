@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import fields
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 from typing import Final
@@ -121,6 +123,10 @@ class Session:
     version: int
     etag: str
 
+    def having(self, **changes: Any) -> "Session":
+        """The session with some fields changed: as `dataclasses.replace`, in half the time."""
+        return Session(**{**dict(zip(_NAMES, _VALUES_OF(self), strict=True)), **changes})
+
     @property
     def goals(self) -> tuple[Goal, ...]:
         """Oldest first."""
@@ -135,3 +141,7 @@ class Session:
     def explored(self) -> tuple[Explored, ...]:
         """In the order in which something new was last seen of them."""
         return tuple(self.explored_by_schema.values())
+
+
+_NAMES: Final = tuple(each.name for each in fields(Session))
+_VALUES_OF: Final = attrgetter(*_NAMES)
