@@ -152,8 +152,8 @@ _SENTENCES: Final[dict[str, Callable[[_Body], str]]] = {
     fold.CHILD_OPENED: _child_opened,
     fold.MERGED: _merged,
     fold.CLOSED: _closed,
-    "restored": _restored,
-    "compacted": _compacted,
+    fold.RESTORED: _restored,
+    fold.COMPACTED: _compacted,
     "salvaged": _salvaged,
     "forgotten": _forgotten,
 }

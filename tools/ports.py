@@ -167,3 +167,9 @@ class Ports:
         if schema is not None and not hit.cached:
             self.changed(schema_uri(source.name, schema))
         return hit
+
+
+def notices(ports: Ports) -> list[str]:
+    """What a person should hear about where state is kept, as hints of an answer."""
+    told = ports.state_notice()
+    return [] if told is None else [told]

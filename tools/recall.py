@@ -9,6 +9,7 @@ from pydantic import Field
 
 from state.session import Finding
 from state.session import Kept
+from state.session import OpenConflict
 from state.session import Session
 from tools import limits
 from tools.answer import Answer
@@ -25,12 +26,14 @@ from tools.picking import pick
 from tools.picking import plain
 from tools.picking import shortened
 from tools.ports import Ports
+from tools.ports import notices
 from tools.ports import session_uri
 from tools.session_answers import GoalShown
 from tools.session_answers import active_goal
 from tools.session_answers import goal_shown
 from tools.session_answers import session_fields
 from tools.times import rfc3339
+from tools.tokens import fitting
 from tools.tokens import json_tokens
 
 _SESSIONS_SEARCHED = 1_000
@@ -67,6 +70,17 @@ class ExploredShown(Answer):
     last_at: str
 
 
+class ConflictShown(Answer):
+    """Two values for one field, the parent's being kept until `remember` with this kind and key settles it."""
+
+    kind: str
+    key: str
+    parent: Any
+    child: Any
+    child_session: str
+    at: str
+
+
 class Recalled(Answer):
     """Either the caller's sessions, or all that follows `session`."""
 
@@ -76,6 +90,10 @@ class Recalled(Answer):
     etag: str | None = None
     label: str | None = None
     parent: str | None = None
+    children: int | None = None
+    branch_of: str | None = None
+    branch_version: int | None = None
+    conflicts: list[ConflictShown] | None = None
     goals: list[GoalShown] | None = None
     context: dict[str, Any] | None = None
     preferences: dict[str, Any] | None = None
@@ -120,10 +138,12 @@ class Recall:
         hints = _hints(wanted, cut=listed.cut)
         if not listed.shown:
             hints.append("No open session: call open_session.")
-        return Recalled(sessions=listed.shown, hints=hints)
+        return Recalled(sessions=listed.shown, hints=[*hints, *notices(self.ports)])
 
     async def _one(self, found: Session, wanted: Wanted) -> Recalled:
-        findings, explored = _findings(found, wanted), _explored(found, wanted)
+        conflicts = _conflicts(found)
+        findings = _findings(found, wanted, limits.RECALLED_TOKENS["findings"] - sum(map(_tokens, conflicts)))
+        explored = _explored(found, wanted)
         context = _kept(found.context, wanted, limits.RECALLED_TOKENS["context"])
         preferences = _kept(found.preferences, wanted, limits.RECALLED_TOKENS["preferences"])
         cut = findings.cut or explored.cut or context.cut or preferences.cut
@@ -131,6 +151,10 @@ class Recall:
             **session_fields(found),
             label=found.label,
             parent=found.parent,
+            children=len(found.children) or None,
+            branch_of=found.branch_of,
+            branch_version=found.branch_version or None,
+            conflicts=conflicts or None,
             goals=[goal_shown(each) for each in found.goals[-wanted.limit :]],
             context=dict(context.shown),
             preferences=dict(preferences.shown),
@@ -138,18 +162,45 @@ class Recall:
             findings=findings.shown,
             next_steps=await next_steps(self.ports, found),
             expires_at=rfc3339(found.expires_at),
-            hints=_hints(wanted, cut=cut, resource=session_uri(found.handle)),
+            hints=[
+                *_conflict_hints(found),
+                *_hints(wanted, cut=cut, resource=session_uri(found.handle)),
+                *notices(self.ports),
+            ],
         )
 
 
-def _findings(found: Session, wanted: Wanted) -> Picked[FindingShown]:
+def _conflicts(found: Session) -> list[ConflictShown]:
+    """Whatever is searched for: they wait for somebody to settle them."""
+    return fitting(map(_conflict_shown, found.conflicts), limits.CONFLICTS_TOKENS, tokens_of=_tokens)
+
+
+def _conflict_shown(each: OpenConflict) -> ConflictShown:
+    return ConflictShown(
+        kind=each.kind,
+        key=each.key,
+        parent=shortened(each.parent),
+        child=shortened(each.child),
+        child_session=each.child_session,
+        at=rfc3339(each.at),
+    )
+
+
+def _conflict_hints(found: Session) -> list[str]:
+    if not found.conflicts:
+        return []
+    count = len(found.conflicts)
+    return [f"Conflicts to be settled: {count}. Call remember with the kind and key of one, and the value to keep."]
+
+
+def _findings(found: Session, wanted: Wanted, budget: int) -> Picked[FindingShown]:
     return pick(
         found.findings[::-1],
         wanted,
         text_of=lambda each: f"{each.key or ''} {plain(each.value)}",
         show=_finding_shown,
         tokens_of=_tokens,
-        budget=limits.RECALLED_TOKENS["findings"],
+        budget=budget,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from state.session import Session
 from tools.answer import Answer
 from tools.answer import Remembered
 from tools.answer import Rendered
@@ -19,9 +20,12 @@ from tools.arguments import Text
 from tools.call import Call
 from tools.errors import InvalidArgument
 from tools.ports import Ports
+from tools.ports import notices
 from tools.session_answers import session_fields
 
 Kind = Literal["finding", "context", "preference"]
+
+_CONFLICTS_NAMED = 3
 
 
 class Stored(Answer):
@@ -36,6 +40,7 @@ class ValueRemembered(Remembered):
     """The etag may be passed as `expect` to guard the next write of the same field."""
 
     stored: Stored
+    hints: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +74,13 @@ class Remember:
             expect=expect,
             idempotency_key=idempotency_key or call.idempotency_key,
         )
-        return render(ValueRemembered(**session_fields(stored), stored=Stored(kind=kind, key=name, value=value)))
+        kept = Stored(kind=kind, key=name, value=value)
+        return render(ValueRemembered(**session_fields(stored), stored=kept, hints=self._hints(stored)))
+
+    def _hints(self, stored: Session) -> list[str]:
+        left_open = [f"{each.kind} {each.key}" for each in stored.conflicts[:_CONFLICTS_NAMED]]
+        more = ", …" if len(stored.conflicts) > _CONFLICTS_NAMED else ""
+        conflicts = (
+            [f"Still to be settled: {', '.join(left_open)}{more}. recall shows both sides."] if left_open else []
+        )
+        return [*conflicts, *notices(self.ports)]

@@ -1,13 +1,15 @@
 """What resources hold: the whole of a session, and what is known of a schema."""
 
 import json
-from dataclasses import asdict
 from dataclasses import dataclass
 from typing import Any
 
 from sources.errors import UnknownSchema
 from sources.names import nearest
+from state.session import Explored
+from state.session import Finding
 from state.session import Kept
+from state.session import OpenConflict
 from state.session import Session
 from tools.call import Call
 from tools.ports import Ports
@@ -67,29 +69,14 @@ def _whole(found: Session) -> dict[str, Any]:
         "goals": [goal_shown(each).model_dump(mode="json", exclude_none=True) for each in found.goals],
         "context": _values(found.context),
         "preferences": _values(found.preferences),
-        "explored": [
-            {
-                "source": each.source,
-                "schema": each.schema,
-                "attributes": list(each.attributes),
-                "last_at": rfc3339(each.last_at),
-            }
-            for each in found.explored
-        ],
-        "findings": [
-            {
-                "id": each.id,
-                "key": each.key,
-                "value": each.value,
-                "evidence": each.evidence,
-                "at": rfc3339(each.at),
-                "version": each.version,
-            }
-            for each in found.findings
-        ],
-        "conflicts": [asdict(each) for each in found.conflicts],
+        "explored": [_explored(each) for each in found.explored],
+        "findings": [_finding(each) for each in found.findings],
+        "conflicts": [_conflict(each) for each in found.conflicts],
         "parent": found.parent,
+        "level": found.level,
         "children": list(found.children),
+        "branch_of": found.branch_of,
+        "branch_version": found.branch_version or None,
         "created_at": rfc3339(found.created_at),
         "last_access_at": rfc3339(found.last_access_at),
         "expires_at": rfc3339(found.expires_at),
@@ -99,3 +86,34 @@ def _whole(found: Session) -> dict[str, Any]:
 def _values(kept: Any) -> dict[str, Any]:
     entries: dict[str, Kept] = dict(kept)
     return {key: each.value for key, each in entries.items()}
+
+
+def _explored(each: Explored) -> dict[str, Any]:
+    return {
+        "source": each.source,
+        "schema": each.schema,
+        "attributes": list(each.attributes),
+        "last_at": rfc3339(each.last_at),
+    }
+
+
+def _finding(each: Finding) -> dict[str, Any]:
+    return {
+        "id": each.id,
+        "key": each.key,
+        "value": each.value,
+        "evidence": each.evidence,
+        "at": rfc3339(each.at),
+        "version": each.version,
+    }
+
+
+def _conflict(each: OpenConflict) -> dict[str, Any]:
+    return {
+        "kind": each.kind,
+        "key": each.key,
+        "parent": each.parent,
+        "child": each.child,
+        "child_session": each.child_session,
+        "at": rfc3339(each.at),
+    }

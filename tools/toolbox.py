@@ -25,6 +25,8 @@ from tools.remember import Remember
 from tools.remember import ValueRemembered
 from tools.run_query import QueryAnswered
 from tools.run_query import RunQuery
+from tools.session_history import HistoryShown
+from tools.session_history import SessionHistory
 from tools.set_goal import GoalsSet
 from tools.set_goal import SetGoal
 
@@ -63,6 +65,7 @@ def toolbox(ports: Ports, *, query_timeout_most_s: float) -> tuple[Tool, ...]:
         _looking(Recall(ports).recall, Recalled, "Recall a session"),
         _writing(Remember(ports).remember, ValueRemembered, "Remember a finding"),
         _writing(SetGoal(ports).set_goal, GoalsSet, "Set a goal", idempotent=True),
+        _restoring(SessionHistory(ports).session_history, HistoryShown, "Session history"),
         _writing(CloseSession(ports).close_session, SessionClosed, "Close a session", destroys=True),
         Tool(method=Cache(ports).cache, answer=CacheShown, title="Result cache", reads_only=False, idempotent=True),
     )
@@ -70,6 +73,11 @@ def toolbox(ports: Ports, *, query_timeout_most_s: float) -> tuple[Tool, ...]:
 
 def _looking(method: Method, answer: type[Answer], title: str) -> Tool:
     return Tool(method=method, answer=answer, title=title, reads_only=True, idempotent=True)
+
+
+def _restoring(method: Method, answer: type[Answer], title: str) -> Tool:
+    """It tells by itself when it changed a session: mostly it only looks."""
+    return Tool(method=method, answer=answer, title=title, reads_only=False, idempotent=True)
 
 
 def _writing(

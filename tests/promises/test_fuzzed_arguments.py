@@ -51,10 +51,14 @@ _arguments: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "describe_schema": {"schema": _text, "attributes": _json, "detail": _text, "cursor": _text, "source": _text},
     "profile_attribute": {"schema": _text, "attribute": _text, "top": _json},
     "run_query": {"query": _text, "dialect": _text, "limit": _json, "timeout_s": _json, "cursor": _text},
-    "open_session": {"goal": _text, "label": _text, "parent": _text, "ttl": _text, "idempotency_key": _text},
+    "open_session": {
+        **{"goal": _text, "label": _text, "parent": _text, "ttl": _text, "idempotency_key": _text},
+        **{"branch_of": _text, "at": _json},
+    },
     "recall": {"session": _text, "about": _text, "limit": _json},
     "remember": {"session": _text, "kind": _text, "key": _text, "value": _json, "evidence": _text, "expect": _text},
     "set_goal": {"session": _text, "goal": _text, "status": _text, "expect": _text},
+    "session_history": {"session": _text, "since": _json, "at": _json, "diff": _json, "restore_to": _json},
     "close_session": {"session": _text, "merge": _text},
     "cache": {"action": _text, "source": _text, "schema": _text, "pattern": _text},
 }

@@ -17,10 +17,11 @@ TOOLS = {
     "describe_schema": {"schema", "attributes", "detail", "cursor", "source", "session"},
     "profile_attribute": {"schema", "attribute", "top", "source", "session"},
     "run_query": {"query", "dialect", "limit", "timeout_s", "cursor", "source", "session"},
-    "open_session": {"goal", "label", "parent", "ttl", "idempotency_key"},
+    "open_session": {"goal", "label", "parent", "branch_of", "at", "ttl", "idempotency_key"},
     "recall": {"session", "about", "limit"},
     "remember": {"session", "kind", "key", "value", "evidence", "expect", "idempotency_key"},
     "set_goal": {"session", "goal", "status", "expect"},
+    "session_history": {"session", "since", "at", "diff", "restore_to", "limit", "cursor"},
     "close_session": {"session", "merge"},
     "cache": {"action", "source", "schema", "pattern"},
 }

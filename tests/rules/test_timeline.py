@@ -14,7 +14,7 @@ from state.timeline import summary
 KINDS = (
     *(fold.OPENED, fold.FINDING, fold.CONTEXT, fold.PREFERENCE, fold.GOAL_OPENED, fold.GOAL_MOVED),
     *(fold.EXPLORED, fold.CHILD_OPENED, fold.MERGED, fold.CLOSED),
-    *("restored", "compacted", "salvaged", "forgotten", "from_the_future"),
+    *(fold.RESTORED, fold.COMPACTED, "salvaged", "forgotten", "from_the_future"),
 )
 HANDLE = "kV9tQ0mZb3xR7yLw2cNf5A"
 
