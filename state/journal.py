@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from typing import Protocol
+from typing import runtime_checkable
 
 from state.chain import Verdict
 
@@ -174,6 +175,7 @@ class Journal(Protocol):
         ...
 
 
+@runtime_checkable
 class Past(Protocol):
     """The ability to look at sessions that have ended and are still kept."""
 

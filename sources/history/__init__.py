@@ -1,0 +1,1 @@
+"""The source `uds`: one's own history, so that it can be asked as any other data can."""
