@@ -28,7 +28,7 @@ class Window:
         if not version:
             return self
         if self.oldest_first:
-            return Window(after=max(self.after, version), through=self.through, oldest_first=True)
+            return Window(after=min(max(self.after, version), self.through), through=self.through, oldest_first=True)
         return Window(after=self.after, through=min(self.through, version - 1), oldest_first=False)
 
     def first_read(self, limit: int) -> int:

@@ -131,7 +131,8 @@ class SessionHistory:
 
     async def _looked(self, call: Call, handle: str, asked: _Asked) -> _Shown:
         found = await self.ports.sessions.get(handle, principal=call.principal)
-        whole = Window(after=asked.since or 0, through=found.version, oldest_first=asked.since is not None)
+        after = min(asked.since or 0, found.version)
+        whole = Window(after=after, through=found.version, oldest_first=asked.since is not None)
         shown = _Shown(session=found, window=whole)
         both = asked.at is not None and asked.diff is not None
         budget = limits.STATE_TOKENS // 2 if both else limits.STATE_TOKENS

@@ -52,8 +52,13 @@ _arguments: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "profile_attribute": {"schema": _text, "attribute": _text, "top": _json},
     "run_query": {"query": _text, "dialect": _text, "limit": _json, "timeout_s": _json, "cursor": _text},
     "open_session": {
-        **{"goal": _text, "label": _text, "parent": _text, "ttl": _text, "idempotency_key": _text},
-        **{"branch_of": _text, "at": _json},
+        "goal": _text,
+        "label": _text,
+        "parent": _text,
+        "ttl": _text,
+        "idempotency_key": _text,
+        "branch_of": _text,
+        "at": _json,
     },
     "recall": {"session": _text, "about": _text, "limit": _json},
     "remember": {"session": _text, "kind": _text, "key": _text, "value": _json, "evidence": _text, "expect": _text},
@@ -109,9 +114,12 @@ async def _asked(parts: Any, tool: str, arguments: dict[str, Any]) -> str | None
 
     from mcp.server.mcpserver import Context  # noqa: PLC0415
 
+    from server.registration import Conversations  # noqa: PLC0415
     from server.registration import RegisteredTool  # noqa: PLC0415
 
-    registered = RegisteredTool.of(next(each for each in parts.tools if each.name == tool), lambda _handle: None)
+    conversations = Conversations(keys=(), own=None)
+    found = next(each for each in parts.tools if each.name == tool)
+    registered = RegisteredTool.of(found, lambda _handle: None, conversations)
     request: Any = SimpleNamespace(meta={})
     answered = await registered.run(arguments, Context(request_context=request))
     return answered.content[0].text if answered.is_error else None

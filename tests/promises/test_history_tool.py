@@ -6,6 +6,10 @@ from typing import cast
 
 import jsonpatch  # pyright: ignore[reportMissingTypeStubs] - ships none
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from tools.tokens import tokens_about
 
@@ -290,6 +294,37 @@ async def test_handles_of_others_and_of_nobody_have_no_history(ask: Any, refusal
         assert texts.pop().startswith("unknown_session: ")
     for arguments in ({"branch_of": story}, {"branch_of": "A" * 22, "at": 1}, {"branch_of": "", "at": "2999-01-01"}):
         assert (await refusal("open_session", **arguments)).startswith("unknown_session: ")
+
+
+_MOMENTS = st.one_of(
+    st.integers(-(2**70), 2**70),
+    st.integers(0, 9),
+    st.booleans(),
+    st.none(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=45),
+    st.sampled_from(["3", "²", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999-14:00", "2026-01-01t00:00z"]),
+)
+_ASKED = st.fixed_dictionaries(
+    cast("dict[str, st.SearchStrategy[Any]]", {}),
+    optional={
+        "since": _MOMENTS,
+        "at": _MOMENTS,
+        "diff": st.lists(_MOMENTS, max_size=3) | _MOMENTS,
+        "limit": _MOMENTS,
+        "cursor": st.text(max_size=40),
+    },
+)
+
+
+@given(asked=_ASKED)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_whatever_is_asked_of_a_history_is_answered_or_refused(modern: Any, story: str, asked: Any) -> None:
+    told = await modern.call_tool("session_history", {"session": story, **asked})
+    if told.is_error:
+        assert told.content[0].text.startswith("invalid_argument: "), told.content[0].text
+    else:
+        assert told.structured_content["version"] == 7
 
 
 async def test_looking_back_tells_no_subscriber_that_something_changed_but_restoring_does(
