@@ -3,7 +3,7 @@
 ROWS_TOKENS = 1_500
 """Default size of the rows of an answer, in estimated o200k tokens; with the rest of it that stays under 2,000."""
 DESCRIBED_TOKENS = 1_600
-RECALLED_TOKENS = {"findings": 800, "context": 400, "preferences": 200, "explored": 300}
+RECALLED_TOKENS = {"goals": 250, "findings": 700, "context": 350, "preferences": 150, "explored": 250}
 """Shares of an answer of `recall`."""
 RECALLED_SESSIONS_TOKENS = 1_600
 CONFLICTS_TOKENS = 400

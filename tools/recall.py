@@ -146,7 +146,8 @@ class Recall:
         explored = _explored(found, wanted)
         context = _kept(found.context, wanted, limits.RECALLED_TOKENS["context"])
         preferences = _kept(found.preferences, wanted, limits.RECALLED_TOKENS["preferences"])
-        cut = findings.cut or explored.cut or context.cut or preferences.cut
+        goals = _goals(found, wanted)
+        cut = any(each.cut for each in (goals, findings, explored, context, preferences))
         return Recalled(
             **session_fields(found),
             label=found.label,
@@ -155,7 +156,7 @@ class Recall:
             branch_of=found.branch_of,
             branch_version=found.branch_version or None,
             conflicts=conflicts or None,
-            goals=[goal_shown(each) for each in found.goals[-wanted.limit :]],
+            goals=goals.shown[::-1],
             context=dict(context.shown),
             preferences=dict(preferences.shown),
             explored=explored.shown,
@@ -168,6 +169,13 @@ class Recall:
                 *notices(self.ports),
             ],
         )
+
+
+def _goals(found: Session, wanted: Wanted) -> Picked[GoalShown]:
+    """The newest, whatever is searched for: they say what the session is about."""
+    newest = (goal_shown(each) for each in found.goals[::-1][: wanted.limit])
+    shown = fitting(newest, limits.RECALLED_TOKENS["goals"], tokens_of=_tokens)
+    return Picked(shown, len(shown) < len(found.goals))
 
 
 def _conflicts(found: Session) -> list[ConflictShown]:
