@@ -1,0 +1,112 @@
+"""Destroying the contents of sessions on request: what they said is gone for good, that they were stays provable."""
+
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from state.chain import Link
+from state.journal import Draft
+from state.sqlite.records import Row
+from state.sqlite.records import count_again
+from state.sqlite.records import event_of
+from state.sqlite.records import events_of
+from state.sqlite.records import following
+from state.sqlite.records import numbered
+from state.sqlite.records import put_events
+from state.sqlite.verdicts import FORGOTTEN
+from state.sqlite.visits import anchor
+from state.sqlite.visits import changing
+from state.sqlite.visits import resolved
+from state.sqlite.visits import transaction
+
+_SALT_BYTES = 16
+_OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What was destroyed."""
+
+    sessions: tuple[str, ...]
+    """Those that had contents left; they are ended."""
+    events: int
+    size_bytes: int
+    lingering: bool
+    """Others were reading, so older copies may still lie in the file's `-wal`; forgetting again clears it."""
+
+
+def forget(path: Path, *, session: str | None = None, principal: str | None = None, now: float) -> Forgotten:
+    """Destroy the contents of one session, or of all sessions of a principal, live or ended, and his name with them.
+
+    The session's name may be cut to six characters or more. May be repeated: what is forgotten stays so.
+    Raises `InvalidValue` (no such session), `StateBusy`, `StateUnavailable`.
+    """
+    events, size_bytes, done = 0, 0, list[str]()
+    with changing(path) as journal:
+        alias = None if principal is None else _alias(principal)
+        for each in _meant(journal, session, principal):
+            row, emptied = _forget_one(journal, path, each, alias, now)
+            if emptied:
+                done.append(each)
+                events, size_bytes = events + emptied, size_bytes + row.size_bytes
+        lingering = not _cleared(journal)
+    return Forgotten(sessions=tuple(done), events=events, size_bytes=size_bytes, lingering=lingering)
+
+
+def _meant(journal: sqlite3.Connection, session: str | None, principal: str | None) -> Sequence[str]:
+    if session is not None:
+        return (resolved(journal, session),)
+    return [each for (each,) in journal.execute("SELECT id FROM sessions WHERE owner = ? ORDER BY n", (principal,))]
+
+
+def _forget_one(
+    journal: sqlite3.Connection, path: Path, session: str, alias: str | None, now: float
+) -> tuple[Row, int]:
+    with transaction(journal):
+        found = numbered(journal, session)
+        if found is None:
+            raise RuntimeError(f"session {session} was there a moment ago")
+        n, row = found
+        emptied, head = _empty(journal, n, row, now)
+        owner = alias or row.owner
+        journal.execute(
+            "UPDATE sessions SET owner = ?, opened_key = NULL, ended_at = coalesce(ended_at, ?) WHERE n = ?",
+            (owner, now, n),
+        )
+        count_again(journal, (row.owner, owner))
+    anchor(path, {session: head})
+    return row, emptied
+
+
+def _empty(journal: sqlite3.Connection, n: int, row: Row, now: float) -> tuple[int, Link]:
+    """How many events were emptied, and the head after that."""
+    events = list(events_of(journal, n))
+    last = event_of(events[-1]) if events else None
+    if last is not None and last.kind == FORGOTTEN:
+        return 0, row.head
+    draft = Draft(
+        at=now if last is None else max(now, last.at), kind=FORGOTTEN, actor=_OPERATOR, body={"events": len(events)}
+    )
+    added = following(row.head, draft)
+    journal.execute("UPDATE events SET salt = NULL, content = NULL WHERE n = ?", (n,))
+    journal.execute("DELETE FROM checkpoints WHERE n = ?", (n,))
+    put_events(journal, n, (added,))
+    journal.execute(
+        "UPDATE sessions SET version = ?, nonce = ?, link = ?, size_bytes = ? WHERE n = ?",
+        (added.version, added.nonce, added.link, len(added.content or b""), n),
+    )
+    return len(events), Link(version=added.version, link=added.link)
+
+
+def _cleared(journal: sqlite3.Connection) -> bool:
+    """Whether nothing is left in the `-wal`: waits for readers as long as for any lock."""
+    busy, _frames, _moved = journal.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
+
+
+def _alias(principal: str) -> str:
+    # The salt is thrown away: nobody can try names until one fits.
+    return f"forgotten-{sha256(secrets.token_bytes(_SALT_BYTES) + principal.encode()).hexdigest()[:12]}"
