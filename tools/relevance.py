@@ -1,93 +1,335 @@
-"""How well names fit a question: identifiers split into words, ranked by BM25 over name and attributes.
+"""How well schemas fit a question: BM25 over names, attributes and seen values, and what ids lead to.
 
-Source of the formula and its constants (k1 = 1.2, b = 0.75): Robertson and Zaragoza, "The Probabilistic Relevance
-Framework: BM25 and Beyond", 2009. A hit in the schema's own name counts as much as three in its attributes.
+Source of the formula and its constant k1 = 1.2: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25
+and Beyond", 2009. A hit in the schema's own name counts as much as three in its attributes, and a value half.
 """
 
-import functools
 import math
 import re
-from collections import Counter
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
+from sources.protocol import AttributeWords
+from tools.language import expansion
+from tools.language import like
+from tools.language import name_words
+from tools.language import split_glued
+from tools.language import stem
+from tools.language import words
+from tools.lexicon import ASKING
+from tools.lexicon import EXPANSIONS
+from tools.lexicon import TIMES
+from tools.links import Named
+from tools.links import links
+
+_PART = re.compile(r"[^\W_]+")
 _K1 = 1.2
-_B = 0.75
-_NAME_WEIGHT = 3
-_RUN = re.compile(r"[^\W\d_]+|\d+")
-_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_STOP_TEXT = """
-a an and are as at be by did do does find for from get had has have how in is it its me many much of on or per show tell
-that the their them there these this to us was we were what when where which who why will with
-"""
-_STOP = frozenset(_STOP_TEXT.split())
+_B = 0.4
+_NAME_WEIGHT = 3.0
+_VALUE = 0.6
+"""What a value is worth beside a single hit in an attribute's name, which is 1; only the word itself counts there."""
+_ALONE = 0.3
+"""Share of its relevance that a schema keeps whose source meets nothing else of the question."""
+_EMPTY = 0.5
+"""Share of its relevance that a schema without rows keeps."""
+_STEM = 0.95
+_ABBREVIATION = 0.9
+_LIKE = 0.6
+_BEGINNING = 0.6
+"""What a word is worth that is related to the one asked for; a beginning also by how much of the word it is."""
+_ASKING_IMPORTANCE = 0.25
+_TIME_IMPORTANCE = 0.6
+_REPEATED = 0.7
+"""Share of what a document has in common with better ones that does not count for it."""
+_RELATED_KEPT = 10_000
+"""Words of questions whose relations are kept; questions are foreign text."""
+_PICKS = 8
+_POOL = 60
+_LEADS = 0.15
+_BRIDGES = 0.15
+"""Shares of relevance a schema gets from the best schema that an id connects it with, and from the second best."""
 
 
-@functools.lru_cache(maxsize=65_536)
-def words(text: str) -> tuple[str, ...]:
-    """Split names and prose into lower-case words: camelCase, snake_case, dots and plurals fall away."""
-    runs: list[str] = _RUN.findall(text)
-    found = (hump.casefold() for run in runs for hump in _humps(run))
-    return tuple(_singular(word) for word in found if word not in _STOP)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A schema as far as a question can meet it."""
+
+    source: str
+    name: str
+    attributes: tuple[str, ...]
+    values: tuple[AttributeWords, ...] = ()
+    empty: bool = False
+    """It is known to have no rows, so it answers little."""
 
 
-def _humps(run: str) -> list[str]:
-    """Only ASCII is split at capitals: elsewhere a word in one piece is the better guess."""
-    return _HUMP.findall(run) if run.isascii() and run.isalpha() else [run]
+_Met = tuple[float, dict[int, float]]
+"""How rare a word of the question is, and how well each document that has it does."""
 
 
-def _singular(word: str) -> str:
-    if len(word) > 4 and word.endswith("ies"):  # noqa: PLR2004 - "ties" stays, "cities" becomes "city"
-        return word[:-3] + "y"
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):  # noqa: PLR2004 - "bus" stays
-        return word[:-1]
-    return word
+class Index:
+    """Documents made ready to be ranked: some milliseconds for a thousand schemas, and each ranking far less."""
+
+    def __init__(self, documents: Sequence[Document], *, glued: bool = True) -> None:
+        """`glued`: lower-case names are split where the names of the others say how."""
+        self.documents = tuple(documents)
+        self._known = _known(self.documents) if glued else frozenset[str]()
+        self._pieces: dict[str, tuple[str, ...]] = {}
+        self._splits: dict[str, tuple[str, ...]] = {}
+        bags = [self._bag(document) for document in self.documents]
+        self._values = _valued(self.documents)
+        self._postings: dict[str, list[tuple[int, float]]] = {}
+        for place, bag in enumerate(bags):
+            for word, weight in bag.items():
+                self._postings.setdefault(word, []).append((place, weight))
+        lengths = [sum(len(self.pieces(name)) for name in each.attributes) + 1 for each in self.documents]
+        mean = sum(lengths) / len(lengths) if lengths else 1.0
+        self._lengths = [1 - _B + _B * length / mean for length in lengths]
+        self._sorted = sorted(self._postings)
+        self._stems: dict[str, list[str]] = {}
+        for word in self._sorted:
+            self._stems.setdefault(stem(word), []).append(word)
+        self._related: dict[str, Mapping[str, float]] = {}
+        self._links = self._drawn()
+
+    def pieces(self, name: str) -> tuple[str, ...]:
+        """The words of a name, glued ones both whole and split."""
+        found = self._pieces.get(name)
+        if found is None:
+            split, parts = name_words(name), self._parts(name)
+            found = split if parts == split else (*split, *(part for part in parts if part not in split))
+            self._pieces[name] = found
+        return found
+
+    def _parts(self, name: str) -> tuple[str, ...]:
+        """The words of a name, glued ones split."""
+        if not self._known:
+            return name_words(name)
+        return tuple(part for word in name_words(name) for part in self._split(word))
+
+    def _split(self, word: str) -> tuple[str, ...]:
+        found = self._splits.get(word)
+        if found is None:
+            found = self._splits[word] = split_glued(word, self._known) or (word,)
+        return found
+
+    def scores(self, question: str) -> list[float]:
+        """One score for each document; 0 where it shares nothing with the question."""
+        return self._totals(self._met(question))
+
+    def steered(self, question: str) -> list[float]:
+        """Scores for a set of documents that answers the question together.
+
+        What ids lead to gets a share, since answers are often found where a matching schema points, or between two.
+        Among the best, what an earlier one has already is worth less in the next, so that all of the question is met.
+        """
+        met = self._met(question)
+        plain = self._fitted(met, self._totals(met))
+        found = self._spread(plain)
+        covered = [0.0] * len(met)
+        waiting = sorted((place for place, score in enumerate(found) if score), key=lambda place: -found[place])[:_POOL]
+        ceiling = math.inf
+        for _ in range(min(_PICKS, len(waiting))):
+            lost = {place: self._lost(met, covered, place) for place in waiting}
+            best = max(waiting, key=lambda place: found[place] - lost[place])
+            waiting.remove(best)
+            ceiling = found[best] = min(ceiling, found[best] - lost[best])
+            covered = [max(had, hits.get(best, 0.0)) for had, (_, hits) in zip(covered, met, strict=True)]
+        for place in waiting:
+            found[place] = min(ceiling, found[place] - self._lost(met, covered, place))
+        return found
+
+    def _lost(self, met: "Sequence[_Met]", covered: Sequence[float], place: int) -> float:
+        return _REPEATED * sum(
+            rarity * min(had, hits.get(place, 0.0)) for had, (rarity, hits) in zip(covered, met, strict=True) if had
+        )
+
+    def _totals(self, met: "Sequence[_Met]") -> list[float]:
+        totals = [0.0] * len(self.documents)
+        for rarity, hits in met:
+            for place, hit in hits.items():
+                totals[place] += rarity * hit
+        return [total * _EMPTY if each.empty else total for total, each in zip(totals, self.documents, strict=True)]
+
+    def _fitted(self, met: "Sequence[_Met]", totals: list[float]) -> list[float]:
+        """Scores by how much of the question their source meets as a whole: an answer seldom needs two sources."""
+        sources = [each.source for each in self.documents]
+        meets = dict.fromkeys(sources, 0.0)
+        for rarity, hits in met:
+            best: dict[str, float] = {}
+            for place, hit in hits.items():
+                best[sources[place]] = max(best.get(sources[place], 0.0), hit)
+            for source, hit in best.items():
+                meets[source] += rarity * hit
+        most = max(meets.values(), default=0.0) or 1.0
+        return [
+            total * (_ALONE + (1 - _ALONE) * meets[source] / most)
+            for total, source in zip(totals, sources, strict=True)
+        ]
+
+    def _spread(self, scores: Sequence[float]) -> list[float]:
+        found = list(scores)
+        for place, others in self._links.items():
+            best = sorted((scores[other] for other in others), reverse=True)[:2]
+            found[place] += _LEADS * best[0] + (_BRIDGES * best[1] if len(best) > 1 else 0.0)
+        return found
+
+    def _met(self, question: str) -> "list[_Met]":
+        met: list[_Met] = []
+        for word, importance in self._asked(question).items():
+            hits, reach = self._hits(word)
+            met.append((importance * _rarity(reach, len(self.documents)), hits))
+        return met
+
+    def related(self, word: str) -> Mapping[str, float]:
+        """Words of the documents that may stand for this one, and how sure that is, from 0 to 1."""
+        found = self._related.get(word)
+        if found is None:
+            if len(self._related) > _RELATED_KEPT:
+                self._related.clear()
+            found = self._related[word] = self._find_related(word)
+        return found
+
+    def _asked(self, question: str) -> dict[str, float]:
+        asked: dict[str, float] = {}
+        said = words(question)
+        for word in (*said, *self._joined(said)):
+            split = () if word in self._postings else split_glued(word, self._known)
+            for each in split or (word,):
+                importance = _ASKING_IMPORTANCE if each in ASKING else _TIME_IMPORTANCE if each in TIMES else 1.0
+                asked[each] = importance
+        return asked
+
+    def _joined(self, said: Sequence[str]) -> Iterable[str]:
+        """Neighbours that names write as one: `time zone` is `timezone`, or `tz`."""
+        for one, other in pairwise(said):
+            word = one + other
+            if word in self._postings or any(short in self._postings for short in _SHORT.get(stem(word), ())):
+                yield word
+
+    def _hits(self, word: str) -> tuple[dict[int, float], float]:
+        """The best hit in each document, and how many documents are hit, unsure ones counted in part."""
+        hits: dict[int, float] = {}
+        reach: dict[int, float] = {}
+        for place in self._values.get(stem(word), ()):
+            hits[place], reach[place] = _VALUE, 1.0
+        for other, sure in self.related(word).items():
+            for place, weight in self._postings[other]:
+                hit = sure * _saturate(weight, self._lengths[place])
+                hits[place] = max(hits.get(place, 0.0), hit)
+                reach[place] = max(reach.get(place, 0.0), sure)
+        return hits, sum(reach.values())
+
+    def _find_related(self, word: str) -> dict[str, float]:
+        found = dict(self._beginnings(word))
+        for other in like(word):
+            found |= dict.fromkeys(self._stems.get(other, ()), _LIKE)
+        for other in self._abbreviated(word):
+            found |= dict.fromkeys(self._stems.get(stem(other), ()), _ABBREVIATION)
+        found |= dict.fromkeys(self._stems.get(stem(word), ()), _STEM)
+        if word in self._postings:
+            found[word] = 1.0
+        return found
+
+    def _abbreviated(self, word: str) -> Iterable[str]:
+        long = expansion(word)
+        yield from () if long is None else (long,)
+        yield from (short for short in _SHORT.get(stem(word), ()) if short in self._postings)
+
+    def _beginnings(self, word: str) -> Iterable[tuple[str, float]]:
+        """Words that begin like it, four letters and two fifths of the longer one at least."""
+        root = stem(word)
+        if len(root) < 4:  # noqa: PLR2004 - three letters begin too much
+            return
+        for end in range(max(4, math.ceil(len(word) * 0.4)), len(word)):
+            if word[:end] in self._postings:
+                yield word[:end], _BEGINNING * end / len(word)
+        at = bisect_left(self._sorted, root)
+        while at < len(self._sorted) and self._sorted[at].startswith(root):
+            other = self._sorted[at]
+            if len(root) >= len(other) * 0.4:
+                yield other, _BEGINNING * min(1.0, len(root) / len(other))
+            at += 1
+
+    def _bag(self, document: Document) -> Mapping[str, float]:
+        bag: defaultdict[str, float] = defaultdict(float)
+        named = set(self.pieces(document.name))
+        for word in named:
+            bag[word] += _NAME_WEIGHT / math.sqrt(len(named))
+        for name in document.attributes:
+            for word in self.pieces(name):
+                bag[word] += 1.0
+        return bag
+
+    def _drawn(self) -> dict[int, set[int]]:
+        return links(
+            [
+                Named(
+                    source=each.source,
+                    name=name_words(each.name),
+                    attributes=tuple(self._parts(name) for name in each.attributes),
+                )
+                for each in self.documents
+            ]
+        )
 
 
 def rank(question: str, documents: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Score each document (its name to the names inside it) against the question, the best of all being 1.
+    """Score texts (a name to the texts inside it) against the question, the best of all being 1.
 
-    Documents that share no word with the question score 0. A word also meets the longer word it begins
-    (`manufacture` meets `manufacturer`) at half weight, if it is at least half of it.
+    Those that share nothing with the question score 0.
     """
-    asked = set(words(question))
-    bags = {name: _bag(name, inside) for name, inside in documents.items()}
-    if not asked or not bags:
-        return dict.fromkeys(documents, 0.0)
-    mean_length = sum(bag.total() for bag in bags.values()) / len(bags) or 1.0
-    hits = {name: {word: _count(word, bag) for word in asked} for name, bag in bags.items()}
-    rarity = {word: _rarity(sum(1 for hit in hits.values() if hit[word]), len(bags)) for word in asked}
-    scores = {
-        name: sum(rarity[word] * _saturate(hits[name][word], bag.total() / mean_length) for word in asked)
-        for name, bag in bags.items()
-    }
-    best = max(scores.values())
-    return {name: round(score / best, 3) if best else 0.0 for name, score in scores.items()}
+    index = Index(
+        [Document(source="", name=name, attributes=tuple(inside)) for name, inside in documents.items()], glued=False
+    )
+    return dict(zip(documents, normalised(index.scores(question)), strict=True))
 
 
-def _bag(name: str, inside: Sequence[str]) -> Counter[str]:
-    bag = Counter(words(name) * _NAME_WEIGHT)
-    for each in inside:
-        bag.update(words(each))
-    return bag
+def normalised(scores: Sequence[float]) -> list[float]:
+    """Scores as shares of the best one."""
+    best = max(scores, default=0.0)
+    return [round(score / best, 3) if best else 0.0 for score in scores]
 
 
-def _count(word: str, bag: Counter[str]) -> float:
-    exact = bag.get(word, 0)
-    if exact:
-        return float(exact)
-    return 0.5 * sum(count for other, count in bag.items() if _begins(word, other))
+def value_words(value: str) -> tuple[str, ...]:
+    """The words of a value; letters mixed with digits are marks of machines, and say nothing."""
+    return tuple(word for part in _PART.findall(value) if part.isalpha() for word in words(part) if len(word) > 1)
 
 
-def _begins(word: str, other: str) -> bool:
-    if len(other) < len(word):
-        word, other = other, word
-    return other.startswith(word) and len(word) >= max(3, len(other) / 2)
+def _short() -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for short, long in EXPANSIONS.items():
+        found[stem(long)] = (*found.get(stem(long), ()), short)
+    return found
 
 
-def _rarity(documents_with: int, documents: int) -> float:
-    return math.log(1 + (documents - documents_with + 0.5) / (documents_with + 0.5))
+_SHORT = _short()
 
 
-def _saturate(count: float, relative_length: float) -> float:
-    return count * (_K1 + 1) / (count + _K1 * (1 - _B + _B * relative_length))
+def _known(documents: Sequence[Document]) -> frozenset[str]:
+    """Words of which a glued name may be made: those of all names, and customary abbreviations."""
+    names = (name for each in documents for name in (each.name, *each.attributes))
+    known = {word for name in names for word in name_words(name) if len(word) > 2 and word.isalpha()}  # noqa: PLR2004 - "id" is in everything
+    return frozenset(known | {short for short in EXPANSIONS if len(short) > 2})  # noqa: PLR2004 - as above
+
+
+def _valued(documents: Sequence[Document]) -> dict[str, set[int]]:
+    """Which documents have which stems among their values."""
+    found: dict[str, set[int]] = {}
+    for place, document in enumerate(documents):
+        for each in document.values:
+            for word in {word for value in each.values for word in value_words(value)}:
+                found.setdefault(stem(word), set()).add(place)
+    return found
+
+
+def _rarity(reach: float, documents: int) -> float:
+    return math.log(1 + (documents - reach + 0.5) / (reach + 0.5)) if documents else 0.0
+
+
+def _saturate(weight: float, relative_length: float) -> float:
+    return weight * (_K1 + 1) / (weight + _K1 * relative_length)
