@@ -130,16 +130,21 @@ class Ports:
         return found
 
     async def source_of(self, call: Call, schema: str, source: str | None) -> Source:
-        """The named source, the only one, or the first that has the schema. Raises `UnknownSource`, `UnknownSchema`."""
+        """The named source, or the first that has the schema, the caller's own history last.
+
+        Raises `UnknownSource`, `UnknownSchema`.
+        """
         if source is not None:
             return self.source(call, source)
-        seen = self.seen_by(call)
-        if len(seen) == 1:
-            return seen[0]
-        known = [(candidate, await self.schemas_of(candidate)) for candidate in seen]
+        known = [(candidate, await self.schemas_of(candidate)) for candidate in self.sources]
         for candidate, schemas in known:
             if any(entry.name == schema for entry in schemas):
                 return candidate
+        for candidate in self.own(call.principal):
+            if await self.attributes_of(candidate, schema):
+                return candidate
+        if len(self.sources) == 1:
+            return self.sources[0]  # asked for what it has not, it says what is near, or why it does not answer
         raise UnknownSchema(schema, nearest(schema, [entry.name for _, schemas in known for entry in schemas]))
 
     async def schemas_of(self, source: Source) -> tuple[Schema, ...]:
@@ -164,7 +169,7 @@ class Ports:
             return Hit(value=(await load()).value, cached=False, age_s=0.0, tier=None)
         fingerprint = await source.fingerprint(schema)
         hit = await self.cache.get_or_load((source.name, source.scope, key), load, fingerprint=fingerprint)
-        if schema is not None and not hit.cached:
+        if schema is not None and not hit.cached and not source.scope:  # nobody is told what another one looks at
             self.changed(schema_uri(source.name, schema))
         return hit
 

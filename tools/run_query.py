@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from sources import protocol
+from sources.errors import QueryRejected
 from state.cache import Loaded
 from tools import limits
 from tools.answer import Answer
@@ -29,7 +30,7 @@ from tools.ports import source_tag
 from tools.rows import fitted
 
 _DEFAULT_LIMIT = 100
-_DIALECT_OF_KIND = {"duckdb": "sql", "newrelic": "nrql"}
+_DIALECT_OF_KIND = {"duckdb": "sql", "journal": "sql", "newrelic": "nrql"}
 
 
 class Column(Answer):
@@ -91,10 +92,25 @@ class RunQuery:
         async def load() -> Loaded[Prepared]:
             return await _load(question, call)
 
-        hit = await self.ports.measured(found, None, key, load)
+        try:
+            hit = await self.ports.measured(found, None, key, load)
+        except QueryRejected as fault:
+            other = await self._elsewhere(call, fault) if source is None else None
+            if other is None:
+                raise
+            remedy = f'{fault.remedy} To ask your own history, pass source="{other}".'.strip()
+            raise QueryRejected(str(fault), remedy) from fault
         for schema in hit.value.schemas:
             self.ports.notes.explored(call, session, source=found.name, schema=schema)
         return hit.value.rendered(hit)
+
+    async def _elsewhere(self, call: Call, fault: QueryRejected) -> str | None:
+        """The caller's own source that has the schema which was not found. None: there is none, or that was not it."""
+        reason = str(fault).casefold()
+        for each in self.ports.own(call.principal):
+            if any(f"schema named '{known.name.casefold()}'" in reason for known in await self.ports.schemas_of(each)):
+                return each.name
+        return None
 
     def _source(self, call: Call, name: str | None, dialect: str | None) -> protocol.Source:
         """The source a query is for. Raises `UnknownSource`, `InvalidArgument`."""
