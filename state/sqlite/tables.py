@@ -28,6 +28,7 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE INDEX sessions_owned ON sessions (owner) WHERE ended_at IS NULL;
     CREATE INDEX sessions_live ON sessions (expires_at) WHERE ended_at IS NULL;
     CREATE INDEX sessions_past ON sessions (ended_at) WHERE ended_at IS NOT NULL;
+    CREATE INDEX sessions_kept ON sessions (owner, ended_at, size_bytes) WHERE ended_at IS NOT NULL;
     CREATE TABLE events (
         n INTEGER NOT NULL,
         version INTEGER NOT NULL,

@@ -1,0 +1,173 @@
+"""Where the writer works: one transaction for many wishes, each decided on what those before it left."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+from state.errors import OverLimit
+from state.journal import AlreadyOpened
+from state.journal import Head
+from state.journal import Quota
+from state.journal import VersionMoved
+from state.sqlite import refusals
+from state.sqlite.anchors import Anchors
+from state.sqlite.appends import Appends
+from state.sqlite.book import Book
+from state.sqlite.endings import Endings
+from state.sqlite.file import JournalFile
+from state.sqlite.many import Many
+from state.sqlite.overlay import Overlay
+from state.sqlite.overlay import Touch
+from state.sqlite.wishes import Append
+from state.sqlite.wishes import Keep
+from state.sqlite.wishes import Refusal
+from state.sqlite.wishes import Wish
+
+Outcome = tuple[asyncio.Future[Head], Head | Refusal]
+Touches = list[tuple[str, Touch]]
+
+_TOUCHED: Final = Many(
+    "UPDATE sessions SET accessed_at = v.column2, expires_at = v.column3 FROM (VALUES {rows}) AS v WHERE "
+    "sessions.id = v.column1 AND ended_at IS NULL AND accessed_at <= v.column2 AND expires_at > v.column4",
+    4,
+)
+
+
+class Desk:
+    """For one thread. After a fault that is not just others' writing it opens the file anew."""
+
+    def __init__(
+        self,
+        file: JournalFile,
+        overlay: Overlay,
+        *,
+        clock: Callable[[], float],
+        quota: Quota,
+        kept_past_s: float,
+        past_bytes: int,
+    ) -> None:
+        self.path = file.path
+        self.anchors = Anchors(file.path)
+        self._file = file
+        self._overlay = overlay
+        self._clock = clock
+        self._quota = quota
+        self._kept_past_s = kept_past_s
+        self._past_bytes = past_bytes
+        self._work: _Work | None = None
+
+    def carry_out(self, wishes: list[Wish], *, flush: bool) -> list[Outcome]:
+        """Write all that can be, and say what became of each. Raises `sqlite3.Error`, `OSError`: nothing was written.
+
+        `flush`: touches as well.
+        """
+        work = self._opened()
+        due = self.due()
+        touches = self._overlay.unsettled() if flush or due else []
+        if not (wishes or touches or due):
+            return []
+        try:
+            outcomes, settled = work.transaction(wishes, touches, self._clock)
+        except BaseException as fault:
+            self._recover(fault)
+            raise
+        for touch in settled:
+            touch.settled = True
+        self.anchors.keep(work.heads())
+        return outcomes
+
+    def due(self) -> bool:
+        """Whether sessions have to be ended or deleted."""
+        return self._work is not None and self._work.due(self._clock())
+
+    def close(self) -> None:
+        work, self._work = self._work, None
+        if work is not None:
+            work.connection.close()
+        self.anchors.close()
+
+    def _opened(self) -> "_Work":
+        if self._work is None:
+            connection = self._file.writing()
+            book = Book(connection)
+            endings = Endings(
+                book, self._overlay, self.anchors, kept_past_s=self._kept_past_s, past_bytes=self._past_bytes
+            )
+            self._work = _Work(book, endings, Appends(book, endings, self._quota))
+        return self._work
+
+    def _recover(self, fault: BaseException) -> None:
+        work = self._work
+        if work is None:
+            return
+        with suppress(sqlite3.Error):
+            if work.connection.in_transaction:
+                work.connection.execute("ROLLBACK")
+        if isinstance(fault, sqlite3.Error) and refusals.busy(fault):
+            work.forget()
+            return
+        self._work = None
+        with suppress(sqlite3.Error):
+            work.connection.close()
+
+
+class _Work:
+    """What belongs to one connection."""
+
+    def __init__(self, book: Book, endings: Endings, appends: Appends) -> None:
+        self.connection = book.connection
+        self._book = book
+        self._endings = endings
+        self._appends = appends
+
+    def due(self, now: float) -> bool:
+        return now >= self._endings.due_at
+
+    def forget(self) -> None:
+        self._book.forget()
+        self._endings.look_again()
+
+    def heads(self) -> Iterable[tuple[str, int, bytes]]:
+        """Where the histories end that the last transaction moved on."""
+        moved = [(row.id, row.version, row.link) for row in self._book.heads.values()]
+        self._book.heads.clear()
+        return moved
+
+    def transaction(
+        self, wishes: list[Wish], touches: Touches, clock: Callable[[], float]
+    ) -> tuple[list[Outcome], list[Touch]]:
+        if self._book.begin():
+            self._endings.look_again()
+        settled = self._touch(touches)
+        self._book.find(each.session_id for each in wishes if isinstance(each, Append))
+        outcomes: list[Outcome] = []
+        for wish in wishes:
+            if isinstance(wish, Append):
+                outcome = self._outcome(wish)
+                outcomes.append((wish.answer, outcome))
+                if wish.touch is not None and isinstance(outcome, Head):
+                    settled.append(wish.touch)
+            elif isinstance(wish, Keep):
+                self._appends.keep(wish)
+        self._endings.step(clock())
+        self._book.flush()
+        self.connection.execute("COMMIT")
+        return outcomes, settled
+
+    def _outcome(self, wish: Append) -> Head | Refusal:
+        try:
+            return self._appends.write(wish)
+        except (VersionMoved, AlreadyOpened, OverLimit, ValueError) as refusal:
+            return refusal
+
+    def _touch(self, touches: Touches) -> list[Touch]:
+        if touches:
+            rows = [(each, touch.at, touch.expires_at, touch.since) for each, touch in touches]
+            _TOUCHED.run(self.connection, rows)
+            self._book.drop([each for each, _ in touches])
+            for _, touch in touches:
+                self._endings.due_at = min(self._endings.due_at, touch.expires_at)
+        return [touch for _, touch in touches]

@@ -1,0 +1,136 @@
+"""What is asked of the file without writing: rows, events checked against their chain, checkpoints, lists."""
+
+import hashlib
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from state import chain
+from state.chain import Link
+from state.chain import Stored
+from state.chain import Verdict
+from state.event_text import decoded
+from state.journal import Checkpoint
+from state.journal import Event
+from state.journal import Head
+from state.journal import JournalStatistics
+
+_STANDING: Final = (
+    "SELECT n, version, nonce, accessed_at, expires_at, ended_at, size_bytes, compacted_version FROM sessions "
+    "WHERE id = ?"
+)
+_ENDS: Final = "SELECT link, compacted_link FROM sessions WHERE n = ?"
+_EVENTS: Final = (
+    "SELECT version, nonce, salt, CAST(content AS BLOB), digest, link FROM events WHERE n = ? AND version > ? "
+    "ORDER BY version"
+)
+_LINK: Final = "SELECT link FROM events WHERE n = ? AND version = ?"
+_OWNED: Final = "SELECT id, accessed_at, expires_at FROM sessions WHERE owner = ? AND ended_at IS NULL ORDER BY n DESC"
+_PAST: Final = "SELECT id, ended_at FROM sessions WHERE owner = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC"
+_CHECKPOINT: Final = (
+    "SELECT version, nonce, state, digest FROM checkpoints WHERE n = ? AND version <= ? ORDER BY version DESC"
+)
+_TOGETHER: Final = (
+    "SELECT coalesce(sum(sessions), 0), coalesce(sum(events), 0), coalesce(sum(size_bytes), 0) FROM owners"
+)
+_NEWEST: Final = 2**62
+
+
+@dataclass(slots=True)
+class Standing:
+    """A session's row, as far as readers need it."""
+
+    n: int
+    version: int
+    nonce: str
+    accessed_at: float
+    expires_at: float
+    ended_at: float | None
+    size_bytes: int
+    compacted_version: int
+
+    @property
+    def head(self) -> Head:
+        return Head(version=self.version, nonce=self.nonce)
+
+
+class Damage(Exception):
+    """Events are not as they were written."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.fault)
+        self.verdict = verdict
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Generator[None]:
+    """All that is asked inside is answered as of one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
+def standing(connection: sqlite3.Connection, session_id: str) -> Standing | None:
+    """None: there is no session of this id, neither live nor ended."""
+    found = connection.execute(_STANDING, (session_id,)).fetchone()
+    return None if found is None else Standing(*found)
+
+
+def events(connection: sqlite3.Connection, session_id: str, row: Standing, after: int) -> tuple[Event, ...]:
+    """The kept events after a version, checked. Raises `Damage`. In a `snapshot` with the row."""
+    stored, verdict = _checked(connection, session_id, row, max(after, row.compacted_version))
+    if not verdict.ok:
+        raise Damage(verdict)
+    return tuple(decoded(each.content, each.version, each.nonce) for each in stored if each.content is not None)
+
+
+def verdict(connection: sqlite3.Connection, session_id: str, row: Standing) -> Verdict:
+    """Check all kept events. In a `snapshot` with the row."""
+    return _checked(connection, session_id, row, row.compacted_version)[1]
+
+
+def checkpoint(connection: sqlite3.Connection, row: Standing, most: int | None) -> Checkpoint | None:
+    """The newest one up to a version that holds what was put in."""
+    bound = _NEWEST if most is None else most
+    for version, nonce, state, digest in connection.execute(_CHECKPOINT, (row.n, bound)).fetchall():
+        if hashlib.sha256(state).digest() == digest:
+            return Checkpoint(version=version, nonce=nonce, state=state)
+    return None
+
+
+def owned(connection: sqlite3.Connection, owner: str) -> list[tuple[str, float, float]]:
+    """Id, last access and end of life of the owner's sessions that have not ended, the last opened first."""
+    return connection.execute(_OWNED, (owner,)).fetchall()
+
+
+def ended(connection: sqlite3.Connection, owner: str) -> list[tuple[str, float]]:
+    """Id and end of the owner's sessions that have ended, the last to end first."""
+    return connection.execute(_PAST, (owner,)).fetchall()
+
+
+def together(connection: sqlite3.Connection) -> JournalStatistics:
+    sessions, count, size_bytes = connection.execute(_TOGETHER).fetchone()
+    return JournalStatistics(sessions=sessions, events=count, size_bytes=size_bytes)
+
+
+def _checked(
+    connection: sqlite3.Connection, session_id: str, row: Standing, after: int
+) -> tuple[list[Stored], Verdict]:
+    link, compacted_link = connection.execute(_ENDS, (row.n,)).fetchone()
+    if after == 0:
+        before = chain.first_link(session_id).link
+    elif after == row.compacted_version:
+        before = compacted_link
+    else:
+        found = connection.execute(_LINK, (row.n, after)).fetchone()
+        before = b"" if found is None else found[0]
+    stored = [
+        Stored(version=version, nonce=nonce, salt=salt, content=content, digest=digest, link=each)
+        for version, nonce, salt, content, digest, each in connection.execute(_EVENTS, (row.n, after))
+    ]
+    head = Link(version=row.version, link=link)
+    return stored, chain.check(Link(version=after, link=before), stored, head)

@@ -1,0 +1,48 @@
+"""What SQLite refuses, in words for who can act: wait, or look at the disk, the rights or the file."""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from state.errors import StateBusy
+from state.errors import StateError
+from state.errors import StateUnavailable
+
+_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_WAYS_OUT: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full. Make room on it; nothing else has to be done",
+    sqlite3.SQLITE_READONLY: "it is read-only. Give this user the right to write it and its folder",
+    sqlite3.SQLITE_PERM: "this user may not. Give this user the right to read and write it and its folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened. Look whether its folder is there and may be written",
+    sqlite3.SQLITE_IOERR: "the disk reports a fault. Look whether it is full or failing",
+    sqlite3.SQLITE_CORRUPT: "it is damaged. Run uds-mcp verify, and put a backup in its place (uds-mcp restore FILE)",
+    sqlite3.SQLITE_NOTADB: "it is no database any more. Put a backup in its place (uds-mcp restore FILE)",
+}
+
+
+def busy(fault: sqlite3.Error) -> bool:
+    """Whether others only hold the file, so that trying again later is worth it."""
+    return _code(fault) in _BUSY
+
+
+def write_refused(path: Path, fault: sqlite3.Error | OSError) -> StateError:
+    """`StateBusy`, or `StateUnavailable`."""
+    if isinstance(fault, sqlite3.Error) and busy(fault):
+        return StateBusy(f"{path} is held by another process for a long time: nothing was written. Try again.")
+    return StateUnavailable(f"{path} cannot be written, so nothing was: {_way_out(fault)}.")
+
+
+def read_refused(path: Path, fault: sqlite3.Error | OSError) -> StateError:
+    """`StateBusy`, or `StateUnavailable`."""
+    if isinstance(fault, sqlite3.Error) and busy(fault):
+        return StateBusy(f"{path} is held by another process for a long time. Try again.")
+    return StateUnavailable(f"{path} cannot be read: {_way_out(fault)}.")
+
+
+def _way_out(fault: sqlite3.Error | OSError) -> str:
+    return _WAYS_OUT.get(_code(fault), f"{fault}. Run uds-mcp doctor")
+
+
+def _code(fault: BaseException) -> int:
+    """SQLite's primary code; -1: it is none of its own."""
+    return (getattr(fault, "sqlite_errorcode", None) or -1) & 0xFF
