@@ -1,5 +1,6 @@
 """The Journal protocol: where events are kept, and the values that cross it."""
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -185,4 +186,30 @@ class Past(Protocol):
 
     async def read_past(self, session_id: str) -> Chapter | None:
         """All that is kept of an ended session. None: there is none of this id, or it is live."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Where a session stands, live or ended."""
+
+    version: int
+    nonce: str
+    size_bytes: int
+    accessed_at: float
+    expires_at: float
+    ended: bool
+
+    @property
+    def content(self) -> tuple[int, str, int, bool]:
+        """What changes whenever its events do, in whatever way."""
+        return self.version, self.nonce, self.size_bytes, self.ended
+
+
+@runtime_checkable
+class Marks(Protocol):
+    """The ability to tell where all sessions of an owner stand, in one step and without their events."""
+
+    async def marks(self, owner: str) -> Mapping[str, Mark]:
+        """Live sessions, and ended ones that are still kept, by their ids."""
         ...

@@ -15,8 +15,8 @@ from state.histories import Histories
 from state.journal import Chapter
 from state.journal import Event
 from state.journal import Journal
+from state.journal import Mark
 from state.journal import Past
-from state.ledger_reads import Mark
 from state.ledger_reads import Reads
 from state.ledger_rows import EventRow
 from state.ledger_rows import FindingRow

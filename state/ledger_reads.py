@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from typing import Protocol
-from typing import runtime_checkable
 
 from state import checkpoint
 from state.errors import InvalidValue
@@ -15,39 +13,16 @@ from state.fold import advance
 from state.fold import fold
 from state.histories import Histories
 from state.journal import Chapter
+from state.journal import Head
 from state.journal import Journal
+from state.journal import Mark
+from state.journal import Marks
 from state.journal import Past
 from state.session import Session
 
 _HEAD_ONLY: Final = 2**53
 """A version that no session reaches: reading after it gives the head alone."""
 _LET_OTHERS_IN: Final = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """Where a session stands."""
-
-    version: int
-    nonce: str
-    size_bytes: int
-    accessed_at: float
-    expires_at: float
-    ended: bool
-
-    @property
-    def content(self) -> tuple[int, str, int, bool]:
-        """What changes whenever its events do, in whatever way."""
-        return self.version, self.nonce, self.size_bytes, self.ended
-
-
-@runtime_checkable
-class Marks(Protocol):
-    """The ability of a journal to tell where all sessions of an owner stand, in one step and without their events."""
-
-    async def marks(self, owner: str) -> Mapping[str, Mark]:
-        """Live sessions, and ended ones that are still kept, by their ids."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +54,22 @@ class Reads:
         return found
 
     async def chapter(self, handle: str, mark: Mark, *, after: int = 0) -> Chapter | None:
-        """The events after a version; of an ended session all that are kept. None: it does not stand there any more."""
-        if not mark.ended:
-            return await self.journal.read(handle, after=after)
-        return None if self.past is None else await self.past.read_past(handle)
+        """The events after a version; of an ended session all that are kept. None: it does not stand there any more.
+
+        Of a damaged session none: it must not hide the others, and the marks have just been read from the same place.
+        """
+        try:
+            if not mark.ended:
+                return await self.journal.read(handle, after=after)
+            return None if self.past is None else await self.past.read_past(handle)
+        except StateUnavailable:
+            return Chapter(
+                head=Head(version=mark.version, nonce=mark.nonce),
+                events=(),
+                accessed_at=mark.accessed_at,
+                expires_at=mark.expires_at,
+                size_bytes=mark.size_bytes,
+            )
 
     async def session(self, handle: str, mark: Mark, chapter: Chapter) -> Session | None:
         """The session as it was at its mark. None: too little is kept of it to know, or it is damaged."""
@@ -91,7 +78,7 @@ class Reads:
         try:
             return await self.histories.as_of(handle, principal=self.owner, version=mark.version)
         except (UnknownSession, InvalidValue, StateUnavailable):
-            return None  # one damaged session must not hide the others
+            return None
 
     async def _ended(self, handle: str, chapter: Chapter) -> Session | None:
         kept = await self.journal.checkpoint(handle)

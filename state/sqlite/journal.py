@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from state.journal import Draft
 from state.journal import Event
 from state.journal import Head
 from state.journal import JournalStatistics
+from state.journal import Mark
 from state.journal import Quota
 from state.sqlite import reading
 from state.sqlite.desk import Desk
@@ -164,6 +166,10 @@ class SqliteJournal:
         self._check_open()
         return await self._readers.in_thread(partial(self._past, owner))
 
+    async def marks(self, owner: str) -> Mapping[str, Mark]:
+        self._check_open()
+        return await self._readers.in_thread(partial(self._marks, owner))
+
     async def read_past(self, session_id: str) -> Chapter | None:
         self._check_open()
         try:
@@ -247,6 +253,14 @@ class SqliteJournal:
                 ended.append((each, end))
         return tuple(each for each, end in sorted(ended, key=lambda pair: pair[1], reverse=True) if self._kept(end))
 
+    def _marks(self, owner: str, connection: sqlite3.Connection) -> dict[str, Mark]:
+        found: dict[str, Mark] = {}
+        for each, row in reading.standings(connection, owner):
+            alive = self._alive(each, row)
+            if alive is not None or self._kept(row.ended_at or row.expires_at):
+                found[each] = _mark(row, ended=alive is None)
+        return found
+
     def _kept(self, ended_at: float) -> bool:
         return ended_at + self._kept_past_s > self._clock()
 
@@ -266,6 +280,17 @@ class SqliteJournal:
             "its place (uds-mcp restore FILE)."
         )
         return StateUnavailable(self._damage)
+
+
+def _mark(row: Standing, *, ended: bool) -> Mark:
+    return Mark(
+        version=row.version,
+        nonce=row.nonce,
+        size_bytes=row.size_bytes,
+        accessed_at=row.accessed_at,
+        expires_at=row.expires_at,
+        ended=ended,
+    )
 
 
 def _chapter(row: Standing, events: tuple[Event, ...]) -> Chapter:

@@ -29,6 +29,10 @@ _EVENTS: Final = (
 _LINK: Final = "SELECT link FROM events WHERE n = ? AND version = ?"
 _OWNED: Final = "SELECT id, accessed_at, expires_at FROM sessions WHERE owner = ? AND ended_at IS NULL ORDER BY n DESC"
 _PAST: Final = "SELECT id, ended_at FROM sessions WHERE owner = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC"
+_STANDINGS: Final = (
+    "SELECT id, n, version, nonce, accessed_at, expires_at, ended_at, size_bytes, compacted_version FROM sessions "
+    "WHERE owner = ?"
+)
 _CHECKPOINT: Final = (
     "SELECT version, nonce, state, digest FROM checkpoints WHERE n = ? AND version <= ? ORDER BY version DESC"
 )
@@ -110,6 +114,12 @@ def owned(connection: sqlite3.Connection, owner: str) -> list[tuple[str, float, 
 def ended(connection: sqlite3.Connection, owner: str) -> list[tuple[str, float]]:
     """Id and end of the owner's sessions that have ended, the last to end first."""
     return connection.execute(_PAST, (owner,)).fetchall()
+
+
+def standings(connection: sqlite3.Connection, owner: str) -> list[tuple[str, Standing]]:
+    """The owner's sessions by their ids, live and ended."""
+    found = connection.execute(_STANDINGS, (owner,)).fetchall()
+    return [(session_id, Standing(*values)) for session_id, *values in found]
 
 
 def together(connection: sqlite3.Connection) -> JournalStatistics:
