@@ -1,10 +1,10 @@
 # Serves http://<host>:8000/mcp as an unprivileged user. There is no authentication: put one in front.
 # Calls under a name other than localhost are answered only when UDS_ALLOWED_HOSTS has that name.
 #   docker build -t uds-mcp .
-#   docker run --rm -p 127.0.0.1:8000:8000 -v "$PWD/data:/data:ro" -e UDS_DATA=/data uds-mcp
+#   docker run --rm -p 127.0.0.1:8000:8000 -v "$PWD/data:/data:ro" -v uds-state:/state -e UDS_DATA=/data uds-mcp
 FROM python:3.12-slim
 
-RUN useradd --create-home --uid 10001 uds
+RUN useradd --create-home --uid 10001 uds && install -d -o uds -g uds -m 0700 /state
 WORKDIR /opt/uds-mcp
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY server ./server
@@ -13,6 +13,8 @@ COPY state ./state
 COPY sources ./sources
 RUN pip install --no-cache-dir -c constraints.txt . && rm -rf /opt/uds-mcp/*
 
+ENV UDS_STATE_DIR=/state
+VOLUME /state
 USER uds
 WORKDIR /home/uds
 EXPOSE 8000

@@ -1,22 +1,25 @@
 """The command line: what can be asked of `uds-mcp`, in words a person enjoys, and its exit codes.
 
-Codes: 0 done or asked to stop, 1 it could not do what was asked, 2 the command line or a setting is wrong.
+The commands for the file with the state are in `server.state_commands`.
 """
 
 import argparse
 import sys
 import textwrap
+from collections.abc import Callable
 from collections.abc import Sequence
 
 from server import __version__
+from server.exit_codes import EXIT_DONE
+from server.exit_codes import EXIT_FAILED
+from server.exit_codes import EXIT_WRONG
 from server.settings import Settings
 from server.settings import SettingsFault
 from server.settings import read_own_settings
 from server.settings import read_settings
-
-EXIT_DONE = 0
-EXIT_FAILED = 1
-EXIT_WRONG = 2
+from server.state_commands import add_state_commands
+from server.state_commands import dashes_last
+from server.state_commands import run_state_command
 
 _PORT_MOST = 65535
 
@@ -32,12 +35,14 @@ examples:
   uds-mcp doctor                              check settings, sources and limits
   UDS_DATA=~/data uds-mcp                     serve a folder of files over stdio
   uds-mcp serve --http --port 8000            serve http://127.0.0.1:8000/mcp
+  uds-mcp sessions                            list what is remembered
+  uds-mcp backup ~/uds-backup.db              keep a copy of it
 """
 
 
 def run(arguments: Sequence[str]) -> int:
     """Do what the command line says and return the exit code of the process."""
-    asked = _parser().parse_args(arguments)
+    asked = _parser().parse_args(dashes_last(arguments))
     try:
         settings = read_own_settings()
     except SettingsFault as fault:
@@ -52,8 +57,10 @@ def run(arguments: Sequence[str]) -> int:
             return _doctor(settings, as_json=asked.json)
         case "demo":
             return _demo()
-        case _:
+        case "stdio" | None:
             return _stdio(settings)
+        case _:
+            return run_state_command(settings, asked)
 
 
 def _stdio(settings: Settings) -> int:
@@ -73,8 +80,7 @@ def _stdio(settings: Settings) -> int:
     source = prestart(settings)
     from server.stdio import serve_stdio  # noqa: PLC0415 - reads the SDK while the engine starts
 
-    serve_stdio(settings, wire, stop, source)
-    return EXIT_DONE
+    return _until_refused(lambda: serve_stdio(settings, wire, stop, source))
 
 
 def _serve(settings: Settings, asked: argparse.Namespace) -> int:
@@ -100,7 +106,17 @@ def _serve(settings: Settings, asked: argparse.Namespace) -> int:
         source = prestart(settings)
         from server.http_serve import serve_http  # noqa: PLC0415 - reads the SDK while the engine starts
 
-        serve_http(settings, listen, listening, stop, source)
+        return _until_refused(lambda: serve_http(settings, listen, listening, stop, source))
+
+
+def _until_refused(serve: Callable[[], None]) -> int:
+    from server.state_store import StateRefused  # noqa: PLC0415
+
+    try:
+        serve()
+    except StateRefused as refused:
+        _tell(f"uds-mcp: {refused}")
+        return EXIT_FAILED
     return EXIT_DONE
 
 
@@ -145,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("demo", help="watch a client discover the bundled sample, and keep what it finds")
     doctor = commands.add_parser("doctor", help="check settings, sources, limits and the state directory")
     doctor.add_argument("--json", action="store_true", help="for a program to read")
+    add_state_commands(commands)
     return parser
 
 

@@ -6,6 +6,7 @@ Every number on the screen comes out of an answer, or is a time that the client 
 import asyncio
 import os
 import sys
+import tempfile
 import time
 from typing import cast
 
@@ -19,6 +20,7 @@ from server.demo_calls import connected
 from server.demo_calls import own_command
 from server.demo_scenes import GOAL
 from server.demo_scenes import play
+from server.demo_scenes import play_on
 from server.demo_shown import Screen
 
 _PIPED_WIDTH = 110
@@ -41,7 +43,8 @@ def show(command: StdioServerParameters | None = None) -> bool:
     console = _Patient(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     failure: str | None = None
     try:
-        asyncio.run(_play(Screen(console), command or own_command()))
+        with tempfile.TemporaryDirectory(prefix="uds-demo-") as state:
+            asyncio.run(_play(Screen(console), _keeping_in(state, command or own_command())))
     except* (DemoFailed, MCPError, OSError, KeyError) as failed:
         failure = _told(failed)
     if failure is not None:
@@ -57,7 +60,17 @@ async def _play(screen: Screen, command: StdioServerParameters) -> None:
         _introduce(screen, call)
         await play(screen, call)
     screen.gap()
+    screen.title("The host ends the server.", "A new conversation starts another one, and asks what is known.")
+    async with connected(command) as call:
+        _introduce(screen, call)
+        await play_on(screen, call)
+    screen.gap()
     screen.title(f"Done in {time.perf_counter() - started_s:.1f} s.", "README.md says how to connect your own host.")
+
+
+def _keeping_in(folder: str, command: StdioServerParameters) -> StdioServerParameters:
+    """The demo's sessions are nobody's memory."""
+    return command.model_copy(update={"env": {**(command.env or {}), "UDS_STATE_DIR": folder}})
 
 
 def _introduce(screen: Screen, call: Caller) -> None:

@@ -26,17 +26,39 @@ FROM flights WHERE dep_delay IS NOT NULL GROUP BY hour ORDER BY mean_delay_min D
 
 
 async def play(screen: Screen, call: Caller) -> None:
-    """Play every scene in order. Raises `DemoFailed` when the server refuses a call."""
+    """Play the first conversation. Raises `DemoFailed` when the server refuses a call."""
     session = await _open(screen, call)
     await _list(screen, call, session)
     await _describe(screen, call, session)
     first = await _profile(screen, call, session)
     await _query(screen, call, session)
     await _repeat(screen, call, session, first)
+
+
+async def play_on(screen: Screen, call: Caller) -> None:
+    """What another conversation, with a process of its own, finds. Raises `DemoFailed`."""
+    screen.step("recall()", "which memories there are")
+    told = await call("recall")
+    if not told.answer["sessions"]:
+        raise DemoFailed("the new process knows nothing of the session: state did not survive")
+    for each in told.answer["sessions"]:
+        screen.line(f"{each['session'][:8]}...: {each.get('label', '')}, {each['findings']} findings: {each['goal']}")
+    session = str(told.answer["sessions"][0]["session"])
     await _recall(screen, call, session)
+    await _history(screen, call, session)
     screen.step("close_session", "ends the memory; a handle that leaked is worth nothing now")
     closed = await call("close_session", session=session)
     screen.line(f"closed: {shown(closed.answer['closed'])}, {closed.waited_ms:,.1f} ms")
+
+
+async def _history(screen: Screen, call: Caller, session: str) -> None:
+    screen.step("session_history", "how it came about, and whether anybody has touched it")
+    told = await call("session_history", session=session, limit=5)
+    for event in told.answer["events"]:
+        screen.line(f"{event['version']:>3}  {event['at'][11:19]}  {event['summary']}")
+    if not told.answer["verified"]:
+        raise DemoFailed("the hash chain of the session's history does not hold")
+    screen.line(f"hash chain verified, {told.waited_ms:,.1f} ms", "dim")
 
 
 async def _open(screen: Screen, call: Caller) -> str:

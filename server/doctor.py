@@ -2,14 +2,15 @@
 
 import asyncio
 import platform
-import tempfile
 import time
 from dataclasses import dataclass
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version
-from pathlib import Path
 
 from server import __version__
+from server.doctor_state import ExaminedState
+from server.doctor_state import examine_state
 from server.parts import open_parts
 from server.settings import Settings
 from server.settings_knobs import SettingRow
@@ -41,15 +42,6 @@ class ExaminedSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExaminedDirectory:
-    """A directory that was written to and left as it was."""
-
-    path: Path
-    fault: str | None
-    """Why nothing can be written there. None: it can."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
     """Everything the doctor looked at. A limit that is not in force is named but no failure: the system lacks it."""
 
@@ -57,7 +49,7 @@ class Examined:
     unknown: tuple[str, ...]
     sources: tuple[ExaminedSource, ...]
     limits: tuple[EngineLimit, ...]
-    state: ExaminedDirectory
+    state: ExaminedState
     versions: tuple[tuple[str, str], ...]
 
     @property
@@ -72,7 +64,9 @@ def examine(settings: Settings) -> Examined:
 
 
 async def _examine(settings: Settings) -> Examined:
-    async with open_parts(settings) as parts:
+    # Before anything else, and not by the server's own way in, which would put a damaged file aside.
+    state = await asyncio.to_thread(examine_state, settings)
+    async with open_parts(replace(settings, store="memory")) as parts:
         sources = [await _examine_source(source) for source in parts.sources]
         limits = parts.embedded.limits_in_force()
     return Examined(
@@ -80,7 +74,7 @@ async def _examine(settings: Settings) -> Examined:
         unknown=settings.unknown,
         sources=tuple(sources),
         limits=limits,
-        state=examine_directory(settings.state_dir),
+        state=state,
         versions=_versions(),
     )
 
@@ -106,17 +100,6 @@ async def _examine_source(source: Source) -> ExaminedSource:
         took_ms=(time.perf_counter() - started_s) * 1000,
         fault=fault,
     )
-
-
-def examine_directory(path: Path) -> ExaminedDirectory:
-    """Try to write in the directory or, when it does not exist yet, in the nearest one above it that does."""
-    nearest = next(each for each in (path, *path.parents) if each.exists())
-    try:
-        with tempfile.TemporaryFile(dir=nearest) as trial:
-            trial.write(b"uds-mcp")
-    except OSError as fault:
-        return ExaminedDirectory(path=path, fault=f"{nearest}: {fault.strerror or fault}")
-    return ExaminedDirectory(path=path, fault=None)
 
 
 def _versions() -> tuple[tuple[str, str], ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from server.doctor import Examined
 from server.doctor import ExaminedSource
+from server.doctor_state import ExaminedState
 
 _SCHEMAS_SHOWN = 12
 
@@ -40,10 +41,21 @@ def _lines(examined: Examined) -> Iterator[str]:
         why = "" if limit.in_force else f": not in force here: {limit.why}"
         yield f"  {'✓' if limit.in_force else '!'} {limit.name:<20} {limit.value}{why}"
     yield "State"
-    state = examined.state
-    yield f"  {_mark(ok=state.fault is None)} {state.path}: {state.fault or 'can be written'}"
+    yield from _state_lines(examined.state)
     yield ""
     yield f"{_mark(ok=examined.ok)} {'ready to serve' if examined.ok else 'not ready to serve: see above'}"
+
+
+def _state_lines(state: ExaminedState) -> Iterator[str]:
+    kept = "can be written"
+    if state.kind == "memory":
+        kept = "not used: sessions live in memory, as STATE_STORE_TYPE says"
+    elif state.size_bytes:
+        checked = f"every one of {state.sessions:,} histories ({state.events:,} events) verified"
+        kept = f"{state.size_bytes / 2**20:,.1f} MiB, {checked} in {state.took_ms:,.0f} ms"
+    yield f"  {_mark(ok=state.fault is None)} {state.path}: {state.fault or kept}"
+    for path in state.aside:
+        yield f"  ! {path}: a damaged file that was put aside; delete it when you need nothing of it any more"
 
 
 def _source_lines(source: ExaminedSource) -> Iterator[str]:
@@ -73,7 +85,19 @@ def _as_object(examined: Examined) -> dict[str, object]:
             {"name": limit.name, "value": limit.value, "in_force": limit.in_force, "why": limit.why}
             for limit in examined.limits
         ],
-        "state": {"path": str(examined.state.path), "fault": examined.state.fault},
+        "state": _state_object(examined.state),
+    }
+
+
+def _state_object(state: ExaminedState) -> dict[str, object]:
+    return {
+        "kind": state.kind,
+        "path": str(state.path),
+        "fault": state.fault,
+        "sessions": state.sessions,
+        "events": state.events,
+        "size_bytes": state.size_bytes,
+        "aside": [str(path) for path in state.aside],
     }
 
 

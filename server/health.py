@@ -16,7 +16,10 @@ _PATIENCE_S = 2.0
 
 
 def add_health_routes(server: MCPServer, parts: Parts) -> None:
-    """Add `/health` and `/ready`; they need no Host that is allowed, because probes call by address."""
+    """Add `/health` and `/ready`; they need no Host that is allowed, because probes call by address.
+
+    A server whose state is not kept as it should be answers all the same, so it is ready; `state` says what is wrong.
+    """
 
     @server.custom_route("/health", methods=["GET"])
     async def health(_request: Request) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
@@ -27,7 +30,11 @@ def add_health_routes(server: MCPServer, parts: Parts) -> None:
         states = await asyncio.gather(*(_state_of(source) for source in parts.sources))
         is_ready = all(state == "ok" for state in states)
         sources = {source.name: state for source, state in zip(parts.sources, states, strict=True)}
-        body = {"status": "ready" if is_ready else "not_ready", "sources": sources, "state": "ok"}
+        body = {
+            "status": "ready" if is_ready else "not_ready",
+            "sources": sources,
+            "state": parts.state_notice() or "ok",
+        }
         return JSONResponse(body, status_code=200 if is_ready else 503)
 
 

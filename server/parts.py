@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from dataclasses import field
 
+from server.own_history import OwnHistories
 from server.settings import Settings
+from server.state_store import open_store
 from sources.duckdb.source import DuckDBSource
 from sources.errors import SourceError
 from sources.protocol import Source
 from state.cache import ResultCache
-from state.memory import MemoryJournal
 from state.sessions import Sessions
 from tools.ports import Notes
 from tools.ports import Ports
@@ -62,7 +63,12 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
         stack.push_async_callback(embedded.aclose)
         cache = ResultCache(clock=time.monotonic, ttl_s=settings.cache_ttl_s or 1.0, max_bytes=settings.cache_max_bytes)
         stack.push_async_callback(cache.aclose)
-        sessions = Sessions(MemoryJournal(clock=time.time), clock=time.time, ttl_s=settings.session_ttl_s)
+        store = await stack.enter_async_context(open_store(settings))
+        sessions = Sessions(
+            store.journal, clock=time.time, ttl_s=settings.session_ttl_s, max_age_s=settings.session_max_age_s
+        )
+        histories = OwnHistories(store.journal, sessions)
+        stack.push_async_callback(histories.aclose)
         watchers: list[Callable[[str], None]] = []
 
         def changed(uri: str) -> None:
@@ -78,6 +84,8 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             sessions=sessions,
             notes=notes,
             changed=changed,
+            own=histories.of,
+            state_notice=store.notice,
             caching=settings.cache_ttl_s > 0,
         )
         yield Parts(
@@ -85,6 +93,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             embedded=embedded,
             cache=cache,
             sessions=sessions,
+            state_notice=store.notice,
             ports=ports,
             tools=toolbox(ports, query_timeout_most_s=settings.query_timeout_s),
             resources=Resources(ports),

@@ -1,5 +1,8 @@
 """What every test may use: the one async backend, and a clock that moves only when told."""
 
+import os
+import tempfile
+
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings
@@ -7,6 +10,11 @@ from hypothesis import settings
 # How long an example takes says more about the machine's other work than about the code.
 settings.register_profile("patient", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+_HOME = tempfile.TemporaryDirectory(prefix="uds-tests-home-")
+os.environ["HOME"] = _HOME.name  # the state of whoever runs the tests is none of their business
+for _name in ("XDG_STATE_HOME", "UDS_STATE_DIR", "CLAUDE_CODE_SESSION_ID", "GROK_SESSION_ID"):
+    os.environ.pop(_name, None)
 
 
 class ManualClock:

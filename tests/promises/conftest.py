@@ -1,6 +1,7 @@
 """A whole server over the bundled sample, and a real client on it, in both protocol eras."""
 
 import json
+import tempfile
 from collections.abc import AsyncGenerator
 from collections.abc import AsyncIterator
 from collections.abc import Callable
@@ -44,9 +45,10 @@ def anyio_backend() -> str:
 @asynccontextmanager
 async def serve(environ: Mapping[str, str]) -> AsyncGenerator[MCPServer]:
     """A server with the given environment, taken down at the end."""
-    settings = read_settings(environ)
-    async with open_parts(settings) as parts:
-        yield build_server(parts, settings)
+    with tempfile.TemporaryDirectory(prefix="uds-tests-state-") as state:
+        settings = read_settings({"UDS_STATE_DIR": state, **environ})
+        async with open_parts(settings) as parts:
+            yield build_server(parts, settings)
 
 
 @pytest.fixture(scope="module", name="serve")
@@ -55,8 +57,9 @@ def serve_fixture() -> Serve:
 
 
 @pytest.fixture(scope="module")
-async def parts() -> AsyncIterator[Parts]:
-    async with open_parts(read_settings({})) as built:
+async def parts(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
+    state = tmp_path_factory.mktemp("state")
+    async with open_parts(read_settings({"UDS_STATE_DIR": str(state)})) as built:
         yield built
 
 

@@ -1,6 +1,7 @@
 """The command line says what it does, does it, and says plainly what it cannot do."""
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -30,7 +31,7 @@ def _run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=_WITHIN_S,
         stdin=subprocess.DEVNULL,
-        env={"PYTHONUTF8": "1", **environ},
+        env={"PYTHONUTF8": "1", "HOME": os.environ["HOME"], **environ},
     )
 
 

@@ -1,0 +1,76 @@
+"""What the doctor finds out about where state is kept. It looks, and changes nothing."""
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.settings import Settings
+from server.state_store import journal_path
+from state.errors import StateError
+from state.sqlite.verify import verify_file
+
+_WRONG_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExaminedState:
+    """The state directory, and the file in it."""
+
+    kind: str
+    """As STATE_STORE_TYPE has it."""
+    path: Path
+    """The file or, where sessions live in memory, the directory."""
+    fault: str | None
+    """Why state cannot be kept there, or what is wrong with what is kept. None: nothing."""
+    sessions: int = 0
+    """In the file, ended ones included."""
+    events: int = 0
+    """Checked and found good."""
+    size_bytes: int = 0
+    took_ms: float = 0.0
+    aside: tuple[Path, ...] = ()
+    """Damaged files that were put aside earlier."""
+
+
+def examine_state(settings: Settings) -> ExaminedState:
+    """Check every history in the file, or whether one could be made."""
+    if settings.store == "memory":
+        return ExaminedState(kind=settings.store, path=settings.state_dir, fault=_unwritable(settings.state_dir))
+    path = journal_path(settings)
+    aside = tuple(sorted(path.parent.glob(f"{path.name}.damaged-*[0-9Z]"))) if path.parent.is_dir() else ()
+    if not path.exists():
+        return ExaminedState(kind=settings.store, path=path, fault=_unwritable(path.parent), aside=aside)
+    return _examined_file(settings.store, path, aside)
+
+
+def _examined_file(kind: str, path: Path, aside: tuple[Path, ...]) -> ExaminedState:
+    started_s = time.perf_counter()
+    try:
+        found = verify_file(path)
+    except (StateError, OSError) as fault:
+        return ExaminedState(kind=kind, path=path, fault=str(fault), aside=aside)
+    shown = " ".join(each.fault for each in found.wrong[:_WRONG_SHOWN])
+    more = len(found.wrong) - _WRONG_SHOWN
+    told = f"{shown} And {more} more: `uds-mcp verify` lists all." if more > 0 else shown
+    return ExaminedState(
+        kind=kind,
+        path=path,
+        fault=told or _unwritable(path.parent),
+        sessions=found.sessions,
+        events=found.events,
+        size_bytes=path.stat().st_size,
+        took_ms=(time.perf_counter() - started_s) * 1_000,
+        aside=aside,
+    )
+
+
+def _unwritable(path: Path) -> str | None:
+    """Try to write in the directory or, when it does not exist yet, in the nearest one above it that does."""
+    nearest = next(each for each in (path, *path.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest) as trial:
+            trial.write(b"uds-mcp")
+    except OSError as fault:
+        return f"{nearest}: {fault.strerror or fault}"
+    return None
