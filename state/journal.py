@@ -198,7 +198,12 @@ class Mark:
     size_bytes: int
     accessed_at: float
     expires_at: float
-    ended: bool
+    ended_at: float | None = None
+    """None: it is live."""
+
+    @property
+    def ended(self) -> bool:
+        return self.ended_at is not None
 
     @property
     def content(self) -> tuple[int, str, int, bool]:

@@ -175,8 +175,8 @@ async def _session_rows(
 ) -> tuple[SessionRow, tuple[FindingRow, ...]]:
     session = await reads.session(handle, mark, chapter)
     if session is None:
-        return remains_row(handle, chapter, ended=mark.ended), ()
-    return session_row(session, chapter, ended=mark.ended), finding_rows(session)
+        return remains_row(handle, mark, chapter.events), ()
+    return session_row(session, mark), finding_rows(session)
 
 
 async def _event_rows(handle: str, events: Sequence[Event]) -> tuple[EventRow, ...]:

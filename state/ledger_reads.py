@@ -43,14 +43,14 @@ class Reads:
         for place, each in enumerate(await self.journal.sessions(self.owner), start=1):
             chapter = await self.journal.read(each, after=_HEAD_ONLY)
             if chapter is not None:
-                found[each] = _mark(chapter, ended=False)
+                found[each] = _mark(chapter, None)
             if place % _LET_OTHERS_IN == 0:
                 await asyncio.sleep(0)
         if self.past is not None:
             for each in await self.past.past(self.owner):
                 chapter = await self.past.read_past(each)
                 if chapter is not None:
-                    found[each] = _mark(chapter, ended=True)
+                    found[each] = _mark(chapter, chapter.expires_at)
         return found
 
     async def chapter(self, handle: str, mark: Mark, *, after: int = 0) -> Chapter | None:
@@ -91,12 +91,12 @@ class Reads:
             return None
 
 
-def _mark(chapter: Chapter, *, ended: bool) -> Mark:
+def _mark(chapter: Chapter, ended_at: float | None) -> Mark:
     return Mark(
         version=chapter.head.version,
         nonce=chapter.head.nonce,
         size_bytes=chapter.size_bytes,
         accessed_at=chapter.accessed_at,
         expires_at=chapter.expires_at,
-        ended=ended,
+        ended_at=ended_at,
     )

@@ -7,8 +7,8 @@ from typing import Any
 from typing import Final
 
 from state import fold
-from state.journal import Chapter
 from state.journal import Event
+from state.journal import Mark
 from state.session import Session
 from state.timeline import summary
 
@@ -68,45 +68,44 @@ class FindingRow:
     version: int
 
 
-def session_row(session: Session, chapter: Chapter, *, ended: bool) -> SessionRow:
-    """A session with the life its chapter tells."""
+def session_row(session: Session, mark: Mark) -> SessionRow:
+    """A session with the life its mark tells."""
     active = (goal.text for goal in reversed(session.goals) if goal.status == "active")
     return SessionRow(
         session=session.handle,
         label=session.label,
         goal=next(active, None),
-        status="ended" if ended else "open",
+        status=_status(mark),
         parent=session.parent,
         branch_of=session.branch_of,
         level=session.level,
         opened_at=session.created_at,
-        last_access_at=chapter.accessed_at,
-        expires_at=chapter.expires_at,
-        ended_at=chapter.expires_at if ended else None,
+        last_access_at=mark.accessed_at,
+        expires_at=mark.expires_at,
+        ended_at=mark.ended_at,
         events=session.version - session.compacted_version,
         findings=len(session.findings),
-        bytes=chapter.size_bytes,
+        bytes=mark.size_bytes,
     )
 
 
-def remains_row(handle: str, chapter: Chapter, *, ended: bool) -> SessionRow:
+def remains_row(handle: str, mark: Mark, events: Sequence[Event]) -> SessionRow:
     """A session of which too little is kept, or can be read, to know what it was."""
-    first_at = chapter.events[0].at if chapter.events else chapter.accessed_at
     return SessionRow(
         session=handle,
         label=None,
         goal=None,
-        status="ended" if ended else "open",
+        status=_status(mark),
         parent=None,
         branch_of=None,
         level=1,
-        opened_at=first_at,
-        last_access_at=chapter.accessed_at,
-        expires_at=chapter.expires_at,
-        ended_at=chapter.expires_at if ended else None,
-        events=len(chapter.events),
+        opened_at=events[0].at if events else mark.accessed_at,
+        last_access_at=mark.accessed_at,
+        expires_at=mark.expires_at,
+        ended_at=mark.ended_at,
+        events=len(events),
         findings=0,
-        bytes=chapter.size_bytes,
+        bytes=mark.size_bytes,
     )
 
 
@@ -142,6 +141,10 @@ def event_rows(handle: str, events: Sequence[Event]) -> tuple[EventRow, ...]:
         )
         for each in events
     )
+
+
+def _status(mark: Mark) -> str:
+    return "ended" if mark.ended else "open"
 
 
 def _json(value: Any) -> str:

@@ -258,7 +258,7 @@ class SqliteJournal:
         for each, row in reading.standings(connection, owner):
             alive = self._alive(each, row)
             if alive is not None or self._kept(row.ended_at or row.expires_at):
-                found[each] = _mark(row, ended=alive is None)
+                found[each] = _mark(row, None if alive is not None else row.ended_at or row.expires_at)
         return found
 
     def _kept(self, ended_at: float) -> bool:
@@ -282,14 +282,14 @@ class SqliteJournal:
         return StateUnavailable(self._damage)
 
 
-def _mark(row: Standing, *, ended: bool) -> Mark:
+def _mark(row: Standing, ended_at: float | None) -> Mark:
     return Mark(
         version=row.version,
         nonce=row.nonce,
         size_bytes=row.size_bytes,
         accessed_at=row.accessed_at,
         expires_at=row.expires_at,
-        ended=ended,
+        ended_at=ended_at,
     )
 
 
