@@ -3,22 +3,36 @@
 import json
 import secrets
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from typing import Any
 
+from state.chain import Link
+from state.chain import Verdict
+from state.chain import digest_of
+from state.chain import first_link
+from state.chain import link_of
 from state.deadlines import Deadlines
 from state.errors import OverLimit
 from state.journal import AlreadyOpened
 from state.journal import Chapter
+from state.journal import Checkpoint
 from state.journal import Draft
 from state.journal import Event
 from state.journal import Head
 from state.journal import JournalStatistics
+from state.journal import Quota
 from state.journal import VersionMoved
+from state.quota import check_room
 
 SWEEP_SESSIONS = 64
 """Expired sessions given back with every write: about 0.1 ms, and faster than new ones can come."""
+
+
+_CHECKPOINTS = 2
+"""Kept of a session beside the one its compaction needs."""
 
 
 @dataclass(slots=True)
@@ -27,50 +41,82 @@ class _Log:
     key: str | None
     events: list[bytes]
     nonce: str
+    link: bytes
     size_bytes: int
     accessed_at: float
     expires_at: float
+    start: Link | None = None
+    """What the first kept event is bound to. None: all are kept."""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Oldest first."""
+
+    @property
+    def compacted(self) -> int:
+        return 0 if self.start is None else self.start.version
 
     @property
     def head(self) -> Head:
-        return Head(version=len(self.events), nonce=self.nonce)
+        return Head(version=self.compacted + len(self.events), nonce=self.nonce)
+
+
+@dataclass(slots=True)
+class _Holding:
+    """What an owner has; sessions in the order of their last access."""
+
+    sessions: dict[str, None] = field(default_factory=dict[str, None])
+    events: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """What a write adds to what an owner has; what it takes away is negative."""
+
+    sessions: int
+    events: int
+    size_bytes: int
 
 
 class MemoryJournal:
-    """A `Journal` for one event loop: no method gives way to another task, so each is atomic."""
+    """A `Journal` for one event loop: no method gives way to another task, so each is atomic.
 
-    def __init__(self, clock: Callable[[], float], *, max_bytes: int = 256 * 2**20) -> None:
+    `max_bytes`: of the events of all owners together.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        max_bytes: int = 256 * 2**20,
+        quota: Quota = Quota(),  # noqa: B008 - frozen
+    ) -> None:
         self._clock = clock
         self._max_bytes = max_bytes
+        self._quota = quota
         self._logs: dict[str, _Log] = {}
-        self._owned: dict[str, dict[str, None]] = {}
+        self._owned: dict[str, _Holding] = {}
         self._opened_by: dict[tuple[str, str], str] = {}
         self._deadlines: Deadlines[str] = Deadlines()
         self._events = 0
         self._bytes = 0
+        self._checkpoint_bytes = 0
 
     async def append(
         self, session_id: str, *, expected: Head | None, drafts: Sequence[Draft], expires_at: float
     ) -> Head:
         if not drafts:
             raise ValueError("an append writes at least one event")
-        self.sweep()
-        log = self._live(session_id)
-        current = None if log is None else log.head
-        if current != expected:
-            raise VersionMoved(current)
+        log = self._expected(session_id, expected)
         nonce = secrets.token_hex(8)
         written = [_encoded(draft, nonce) for draft in drafts]
-        size_bytes = sum(map(len, written))
-        if self._bytes + size_bytes > self._max_bytes:
-            raise OverLimit("the memory for all sessions is used up. Close sessions that are done, or wait for expiry.")
+        if log is None:
+            self._check_key(drafts[0])
+        if expires_at > self._clock():  # a session that ends gives all of its room back
+            growth = _Growth(0 if log else 1, len(written), sum(map(len, written)))
+            self._check_room(drafts[0].actor if log is None else log.owner, growth)
         if log is None:
             log = self._create(session_id, drafts[0], expires_at)
-        log.events += written
-        log.nonce = nonce
-        log.size_bytes += size_bytes
-        self._events += len(written)
-        self._bytes += size_bytes
+        self._extend(log, written, nonce)
         head = log.head
         self._access(session_id, log, expires_at)
         self._live(session_id)  # a session that ends with these events is given back at once
@@ -80,10 +126,11 @@ class MemoryJournal:
         log = self._live(session_id)
         if log is None:
             return None
-        first = max(after, 0)
+        first = max(after, log.compacted)
+        texts = log.events[first - log.compacted :]
         return Chapter(
             head=log.head,
-            events=tuple(_decoded(text, first + place) for place, text in enumerate(log.events[first:], start=1)),
+            events=tuple(_decoded(text, version) for version, text in enumerate(texts, start=first + 1)),
             accessed_at=log.accessed_at,
             expires_at=log.expires_at,
             size_bytes=log.size_bytes,
@@ -96,7 +143,48 @@ class MemoryJournal:
 
     async def sessions(self, owner: str) -> tuple[str, ...]:
         now = self._clock()
-        return tuple(each for each in reversed(self._owned.get(owner, {})) if self._logs[each].expires_at > now)
+        mine = self._owned.get(owner)
+        return () if mine is None else tuple(id_ for id_ in reversed(mine.sessions) if self._logs[id_].expires_at > now)
+
+    async def verify(self, session_id: str) -> Verdict | None:
+        log = self._live(session_id)
+        if log is None:
+            return None
+        start = _start(session_id, log)
+        if _linked(start, log.events) == log.link:
+            return Verdict(ok=True, events=len(log.events))
+        # Only the end of the chain is kept here: that something is wrong shows, but not where it begins.
+        fault = "The events in memory are not what was written."
+        return Verdict(ok=False, events=0, version=start.version + 1, fault=fault)
+
+    async def checkpoint(self, session_id: str, *, most: int | None = None) -> Checkpoint | None:
+        log = self._live(session_id)
+        kept = () if log is None else reversed(log.checkpoints)
+        return next((each for each in kept if most is None or each.version <= most), None)
+
+    def keep_checkpoint(self, session_id: str, checkpoint: Checkpoint) -> None:
+        log = self._live(session_id)
+        room = self._max_bytes - self._bytes - self._checkpoint_bytes
+        if log is not None and _is_of(log, checkpoint) and len(checkpoint.state) <= room:
+            self._put(log, checkpoint)
+
+    async def compact(self, session_id: str, *, expected: Head, checkpoint: Checkpoint, draft: Draft) -> Head:
+        log = self._expected(session_id, expected)
+        if log is None:
+            raise VersionMoved(None)
+        if not _is_of(log, checkpoint):
+            raise ValueError(f"version {checkpoint.version} of the checkpoint is none of this session's kept history")
+        nonce = secrets.token_hex(8)
+        written = [_encoded(draft, nonce)]
+        dropped = log.events[: checkpoint.version - log.compacted]
+        growth = _Growth(0, 1 - len(dropped), len(written[0]) - sum(map(len, dropped)))
+        if growth.size_bytes > 0:
+            self._check_room(log.owner, growth)
+        self._drop(session_id, log, dropped)
+        self._put(log, checkpoint)
+        self._extend(log, written, nonce)
+        self._access(session_id, log, log.expires_at)
+        return log.head
 
     def statistics(self) -> JournalStatistics:
         self.sweep()
@@ -109,6 +197,14 @@ class MemoryJournal:
             self._forget(session_id)
         return len(due)
 
+    def _expected(self, session_id: str, expected: Head | None) -> _Log | None:
+        self.sweep()
+        log = self._live(session_id)
+        current = None if log is None else log.head
+        if current != expected:
+            raise VersionMoved(current)
+        return log
+
     def _live(self, session_id: str) -> _Log | None:
         log = self._logs.get(session_id)
         if log is None or log.expires_at > self._clock():
@@ -116,45 +212,119 @@ class MemoryJournal:
         self._forget(session_id)
         return None
 
+    def _check_key(self, opening: Draft) -> None:
+        earlier = None if opening.key is None else self._opened_by.get((opening.actor, opening.key))
+        if earlier is not None and self._live(earlier) is not None:
+            raise AlreadyOpened(earlier)
+
+    def _check_room(self, owner: str, growth: _Growth) -> None:
+        """Expired sessions that are not yet given back are not held against their owner."""
+        try:
+            self._check_quota(owner, growth)
+        except OverLimit:
+            for session_id in list(self._owned[owner].sessions) if owner in self._owned else ():
+                self._live(session_id)
+            self._check_quota(owner, growth)
+        if self._bytes + growth.size_bytes > self._max_bytes:
+            raise OverLimit("the memory for all sessions is used up. Close sessions that are done, or wait for expiry.")
+
+    def _check_quota(self, owner: str, growth: _Growth) -> None:
+        held = self._owned.get(owner) or _Holding()
+        check_room(
+            self._quota,
+            sessions=len(held.sessions) + growth.sessions,
+            events=held.events + growth.events,
+            size_bytes=held.size_bytes + growth.size_bytes,
+        )
+
     def _create(self, session_id: str, opening: Draft, expires_at: float) -> _Log:
         if opening.key is not None:
-            earlier = self._opened_by.get((opening.actor, opening.key))
-            if earlier is not None and self._live(earlier) is not None:
-                raise AlreadyOpened(earlier)
             self._opened_by[opening.actor, opening.key] = session_id
-        now = self._clock()
         log = _Log(
             owner=opening.actor,
             key=opening.key,
             events=[],
             nonce="",
+            link=first_link(session_id).link,
             size_bytes=0,
-            accessed_at=now,
+            accessed_at=self._clock(),
             expires_at=expires_at,
         )
         self._logs[session_id] = log
+        self._owned.setdefault(log.owner, _Holding()).sessions[session_id] = None
         self._deadlines.add(session_id, expires_at)
         return log
+
+    def _extend(self, log: _Log, written: list[bytes], nonce: str) -> None:
+        log.link = _linked(Link(version=log.head.version, link=log.link), written)
+        log.events += written
+        log.nonce = nonce
+        self._count(log, len(written), sum(map(len, written)))
+
+    def _drop(self, session_id: str, log: _Log, events: list[bytes]) -> None:
+        start = _start(session_id, log)
+        log.start = Link(version=start.version + len(events), link=_linked(start, events))
+        log.events = log.events[len(events) :]
+        self._count(log, -len(events), -sum(map(len, events)))
+
+    def _count(self, log: _Log, events: int, size_bytes: int) -> None:
+        log.size_bytes += size_bytes
+        mine = self._owned[log.owner]
+        mine.events += events
+        mine.size_bytes += size_bytes
+        self._events += events
+        self._bytes += size_bytes
+
+    def _put(self, log: _Log, checkpoint: Checkpoint) -> None:
+        """Older ones go, but for the one that stands for the events that were dropped."""
+        before = log.checkpoints
+        others = [each for each in before if each.version not in (checkpoint.version, log.compacted)]
+        newest = sorted([*others, checkpoint], key=lambda each: each.version)[-_CHECKPOINTS:]
+        base = [each for each in before if each.version == log.compacted and each not in newest]
+        log.checkpoints = (*base, *newest)
+        self._checkpoint_bytes += _state_bytes(log.checkpoints) - _state_bytes(before)
 
     def _access(self, session_id: str, log: _Log, expires_at: float) -> None:
         log.accessed_at = self._clock()
         self._deadlines.move(session_id, log.expires_at, expires_at)
         log.expires_at = expires_at
-        mine = self._owned.setdefault(log.owner, {})
+        mine = self._owned[log.owner].sessions
         mine.pop(session_id, None)
         mine[session_id] = None
 
     def _forget(self, session_id: str) -> None:
         log = self._logs.pop(session_id)
         self._deadlines.discard(session_id, log.expires_at)
-        self._events -= len(log.events)
-        self._bytes -= log.size_bytes
+        self._count(log, -len(log.events), -log.size_bytes)
+        self._checkpoint_bytes -= _state_bytes(log.checkpoints)
         if log.key is not None:
             del self._opened_by[log.owner, log.key]
-        mine = self._owned[log.owner]
+        mine = self._owned[log.owner].sessions
         del mine[session_id]
         if not mine:
             del self._owned[log.owner]
+
+
+def _start(session_id: str, log: _Log) -> Link:
+    return first_link(session_id) if log.start is None else log.start
+
+
+def _linked(start: Link, events: Iterable[bytes]) -> bytes:
+    """The link of the last of these events. Nothing is ever forgotten here, so the contents need no salt."""
+    link = start.link
+    for version, text in enumerate(events, start=start.version + 1):
+        link = link_of(link, version, "", digest_of(b"", text))
+    return link
+
+
+def _is_of(log: _Log, checkpoint: Checkpoint) -> bool:
+    """Whether it stands for an event that is kept."""
+    place = checkpoint.version - log.compacted
+    return 0 < place <= len(log.events) and _decoded(log.events[place - 1], place).nonce == checkpoint.nonce
+
+
+def _state_bytes(checkpoints: Iterable[Checkpoint]) -> int:
+    return sum(len(each.state) for each in checkpoints)
 
 
 def _encoded(draft: Draft, nonce: str) -> bytes:

@@ -6,8 +6,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from state.chain import Verdict
 from state.errors import Conflict
 from state.journal import Chapter
+from state.journal import Checkpoint
 from state.journal import Draft
 from state.journal import Head
 from state.journal import JournalStatistics
@@ -48,6 +50,21 @@ class DistantJournal:
     async def sessions(self, owner: str) -> tuple[str, ...]:
         await anyio.lowlevel.checkpoint()
         return await self._near.sessions(owner)
+
+    async def verify(self, session_id: str) -> Verdict | None:
+        await anyio.lowlevel.checkpoint()
+        return await self._near.verify(session_id)
+
+    async def checkpoint(self, session_id: str, *, most: int | None = None) -> Checkpoint | None:
+        await anyio.lowlevel.checkpoint()
+        return await self._near.checkpoint(session_id, most=most)
+
+    def keep_checkpoint(self, session_id: str, checkpoint: Checkpoint) -> None:
+        self._near.keep_checkpoint(session_id, checkpoint)
+
+    async def compact(self, session_id: str, *, expected: Head, checkpoint: Checkpoint, draft: Draft) -> Head:
+        await anyio.lowlevel.checkpoint()
+        return await self._near.compact(session_id, expected=expected, checkpoint=checkpoint, draft=draft)
 
     def statistics(self) -> JournalStatistics:
         return self._near.statistics()
