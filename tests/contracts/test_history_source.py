@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sqlite3
 import stat
 import tempfile
 from collections.abc import AsyncGenerator
@@ -24,8 +25,11 @@ from sources.protocol import Source
 from state.errors import StateUnavailable
 from state.journal import Draft
 from state.journal import Head
+from state.journal import Journal
 from state.memory import MemoryJournal
 from state.sessions import Sessions
+from state.sqlite.forget import forget
+from state.sqlite.journal import SqliteJournal
 from tests.conftest import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -38,9 +42,9 @@ WITHIN_S = 20.0
 class House:
     """Sessions over a journal, and the histories on them."""
 
-    def __init__(self, mirrors: Mirrors | None = None, journal: MemoryJournal | None = None) -> None:
-        self.clock = ManualClock(NOW)
-        self.journal = journal or MemoryJournal(self.clock)
+    def __init__(self, journal: Journal, clock: ManualClock, mirrors: Mirrors | None) -> None:
+        self.clock = clock
+        self.journal = journal
         self.sessions = Sessions(self.journal, clock=self.clock, ttl_s=3_600.0)
         self.histories = OwnHistories(self.journal, self.sessions, mirrors=mirrors)
 
@@ -66,8 +70,14 @@ class House:
 
 
 @asynccontextmanager
-async def opened_house(mirrors: Mirrors | None = None, journal: MemoryJournal | None = None) -> AsyncGenerator[House]:
-    house = House(mirrors, journal)
+async def opened_house(mirrors: Mirrors | None = None) -> AsyncGenerator[House]:
+    clock = ManualClock(NOW)
+    async with kept(House(MemoryJournal(clock), clock, mirrors)) as house:
+        yield house
+
+
+@asynccontextmanager
+async def kept(house: House) -> AsyncGenerator[House]:
     try:
         async with asyncio.timeout(60):
             yield house
@@ -75,9 +85,31 @@ async def opened_house(mirrors: Mirrors | None = None, journal: MemoryJournal | 
         await house.histories.aclose()
 
 
+@asynccontextmanager
+async def on_disk(path: Path, *, kept_past_s: float) -> AsyncGenerator[House]:
+    clock = ManualClock(NOW)
+    journal = SqliteJournal(path, clock=clock, kept_past_s=kept_past_s)
+    try:
+        async with kept(House(journal, clock, None)) as house:
+            yield house
+    finally:
+        await journal.aclose()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
+    if request.param == "memory":
+        async with opened_house() as made:
+            yield made
+    else:
+        async with on_disk(tmp_path_factory.mktemp("state") / "journal.db", kept_past_s=0.0) as made:
+            yield made
+
+
 @pytest.fixture
-async def house() -> AsyncGenerator[House]:
-    async with opened_house() as made:
+async def keeping(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
+    """With a journal that keeps ended sessions for a day."""
+    async with on_disk(tmp_path_factory.mktemp("state") / "journal.db", kept_past_s=86_400.0) as made:
         yield made
 
 
@@ -305,6 +337,82 @@ async def test_questions_asked_at_once_each_see_a_whole_history(house: House) ->
     assert len(await rows(source, "SELECT * FROM sessions")) == 6
 
 
+async def test_ended_sessions_stay_as_long_as_they_are_kept(places: Path, keeping: House) -> None:
+    source = keeping.source()
+    closed, expired = await keeping.opened(goal="First?", label="one"), await keeping.opened(label="two")
+    await keeping.found(closed, "what was closed")
+    await keeping.found(expired, "what expired")
+    assert await counts(source) == {"events": 4, "findings": 2, "sessions": 2}
+    assert await value(source, "SELECT count(*) FROM findings") == 2
+    keeping.clock.advance(60)
+    await keeping.sessions.close(closed, principal="ann")
+    listed = "SELECT label, status, epoch(ended_at), events, findings FROM sessions ORDER BY label"
+    assert await rows(source, listed) == (("one", "ended", NOW + 60, 3, 1), ("two", "open", None, 2, 1))
+    keeping.clock.advance(3_600)
+    await keeping.opened(label="three")
+    assert [row[:2] for row in await rows(source, listed)] == [("one", "ended"), ("three", "open"), ("two", "ended")]
+    assert await rows(source, "SELECT kind FROM events WHERE version = 3") == (("closed",),)
+    assert await value(source, "SELECT count(DISTINCT (session, version)) FROM events") == 6
+    assert await value(source, "SELECT count(*) FROM findings") == 2
+    assert await counts(source) == {"events": 6, "findings": 2, "sessions": 3}
+    keeping.clock.advance(86_400 - 3_600 + 1)
+    assert [row[0] for row in await rows(source, listed)] == ["three", "two"]
+    assert not any(b"what was closed" in file for file in held(places))
+
+
+async def test_a_history_that_ended_before_the_start_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    async with on_disk(path, kept_past_s=86_400.0) as house:
+        handle = await house.opened(label="earlier")
+        await house.found(handle, "then")
+        await house.sessions.close(handle, principal="ann")
+    async with on_disk(path, kept_past_s=86_400.0) as house:
+        source = house.source()
+        assert await counts(source) == {"events": 3, "findings": 1, "sessions": 1}
+        assert await rows(source, "SELECT label, value FROM findings") == (("earlier", "then"),)
+
+
+async def test_what_was_forgotten_from_outside_is_forgotten_here(places: Path, keeping: House) -> None:
+    source = keeping.source()
+    kept_handle, gone = await keeping.opened(), await keeping.opened()
+    await keeping.found(kept_handle, "to be kept")
+    await keeping.found(gone, "to be forgotten")
+    await keeping.sessions.close(gone, principal="ann")
+    assert await value(source, "SELECT count(*) FROM findings") == 2
+    assert isinstance(keeping.journal, SqliteJournal)
+    await asyncio.to_thread(forget, keeping.journal.path, session=gone, now=keeping.clock())
+    assert await rows(source, "SELECT value FROM findings") == (("to be kept",),)
+    assert not any(b"to be forgotten" in file for file in held(places))
+    assert await rows(source, f"SELECT kind FROM events WHERE session = '{gone}'") == (("forgotten",),)
+    assert await rows(source, f"SELECT status, findings FROM sessions WHERE session = '{gone}'") == (("ended", 0),)
+
+
+async def test_what_another_process_writes_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    async with on_disk(path, kept_past_s=0.0) as one, on_disk(path, kept_past_s=0.0) as other:
+        handle = await one.opened()
+        assert await value(one.source(), "SELECT count(*) FROM events") == 1
+        await other.found(handle, "from over there")
+        assert await rows(one.source(), "SELECT value FROM findings") == (("from over there",),)
+
+
+async def test_a_damaged_session_hides_no_other(keeping: House) -> None:
+    good, bad = await keeping.opened(label="good"), await keeping.opened(label="bad")
+    await keeping.found(good, "good")
+    await keeping.found(bad, "bad")
+    assert isinstance(keeping.journal, SqliteJournal)
+    with contextlib.closing(sqlite3.connect(keeping.journal.path)) as file, file:
+        file.execute(
+            'UPDATE events SET content = \'[1, "opened", "ann", {}, null]\' '
+            "WHERE n = (SELECT n FROM sessions WHERE id = ?)",
+            (bad,),
+        )
+    async with kept(House(keeping.journal, keeping.clock, None)) as fresh:
+        told = await rows(fresh.source(), "SELECT session, label, findings FROM sessions ORDER BY label NULLS LAST")
+        assert told == ((good, "good", 1), (bad, None, 0))
+        assert await rows(fresh.source(), "SELECT DISTINCT session FROM events") == ((good,),)
+
+
 async def test_few_histories_are_mirrored_at_a_time_and_the_longest_unused_makes_room(places: Path) -> None:
     mirrors = Mirrors(most=2)
     async with opened_house(mirrors) as house:
@@ -368,8 +476,9 @@ class Broken(MemoryJournal):
 
 
 async def test_state_that_cannot_be_read_is_a_source_that_does_not_answer() -> None:
-    journal = Broken(ManualClock(NOW))
-    async with opened_house(journal=journal) as house:
+    clock = ManualClock(NOW)
+    journal = Broken(clock)
+    async with kept(House(journal, clock, None)) as house:
         await house.opened()
         source = house.source()
         assert await value(source, "SELECT count(*) FROM sessions") == 1
