@@ -3,7 +3,7 @@
 from state.errors import OverLimit
 from state.journal import Quota
 
-_WAY_OUT = "Close sessions that are done, or wait for expiry."
+_WAY_OUT = "Call close_session on those that are done (recall lists them), or wait until they expire."
 
 
 def check_room(quota: Quota, *, sessions: int, events: int, size_bytes: int) -> None:
