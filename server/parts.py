@@ -36,6 +36,8 @@ class Parts:
     """The one source that runs on this machine, for `doctor` and the limits it reports."""
     cache: ResultCache
     sessions: Sessions
+    state_notice: Callable[[], str | None]
+    """What is wrong with where state is kept, for a person. None: nothing."""
     ports: Ports
     tools: tuple[Tool, ...]
     resources: Resources
@@ -57,7 +59,10 @@ def prestart(settings: Settings) -> DuckDBSource:
 
 @asynccontextmanager
 async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None) -> AsyncGenerator[Parts]:
-    """Build all parts and take them down at the end, also when the body fails or is cancelled."""
+    """Build all parts and take them down at the end, also when the body fails or is cancelled.
+
+    Raises `StateRefused` when the file with the state must not be touched.
+    """
     async with AsyncExitStack() as stack:
         embedded = prestarted or prestart(settings)
         stack.push_async_callback(embedded.aclose)
@@ -88,6 +93,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             state_notice=store.notice,
             caching=settings.cache_ttl_s > 0,
         )
+        stack.push_async_callback(ports.vocabulary.aclose)
         yield Parts(
             sources=ports.sources,
             embedded=embedded,

@@ -75,6 +75,7 @@ class Beginning:
     seen_at: tuple[float, ...]
 
 
+_KINDS = get_args(Kind)
 _LET_OTHERS_IN = 64
 """Sessions folded in one go when many are listed: a few milliseconds."""
 
@@ -322,8 +323,8 @@ class Sessions:
         return outcome
 
     def _keeping(self, kind: Kind, key: str | None, value: Any, evidence: str | None) -> Keeping:
-        if kind not in get_args(Kind):
-            raise InvalidValue(f"kind is one of {', '.join(get_args(Kind))}")
+        if kind not in _KINDS:
+            raise InvalidValue(f"kind is one of {', '.join(_KINDS)}")
         name = checked_text("key", key, self._limits.key_chars)
         if name is None and kind != "finding":
             raise InvalidValue(f"a {kind} needs a key: name what the value is")
