@@ -5,6 +5,7 @@ a session to `state.fold`.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from state.decisions import Drafts
 from state.decisions import Keeping
 from state.decisions import Kind
 from state.errors import InvalidValue
+from state.errors import StateUnavailable
 from state.errors import UnknownSession
 from state.goals import Status
 from state.histories import Histories
@@ -167,13 +169,17 @@ class Sessions:
         return await self._commands.used((await self._commands.standing(handle, principal)).session)
 
     async def of(self, *, principal: str, limit: int) -> tuple[Session, ...]:
-        """The principal's open sessions, newest access first, `limit` at most. Their lives are not moved on."""
+        """The principal's open sessions, newest access first, `limit` at most. Their lives are not moved on.
+
+        One that cannot be read hides no other: the journal says what is wrong, and asking for it alone does too.
+        """
         handles = (await self._journal.sessions(principal))[: max(limit, 0)]
         found: list[Session] = []
         for place, handle in enumerate(handles, start=1):
-            session = await self._commands.look(handle)
-            if session is not None:
-                found.append(session)
+            with contextlib.suppress(StateUnavailable):
+                session = await self._commands.look(handle)
+                if session is not None:
+                    found.append(session)
             if place % _LET_OTHERS_IN == 0:
                 await asyncio.sleep(0)
         return tuple(found)

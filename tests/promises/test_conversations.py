@@ -1,75 +1,87 @@
-"""A conversation finds its session again, and answers say when state is not kept as it should be."""
+"""A host's name for its conversation finds the session again, and grants nothing."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from mcp import Client
+from mcp.server import MCPServer
 
-from tools.call import Call
-from tools.toolbox import toolbox
+from server.mcp_server import build_server
+from server.parts import open_parts
+from server.settings import read_settings
+from tests.promises.conftest import Serve
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def say(parts: Any) -> Any:
-    """Call a tool as a host that names its conversations and its calls."""
-
-    async def say(tool: str, conversation: str | None, call_key: str | None = None, /, **arguments: Any) -> Any:
-        call = Call(principal="ann", conversation=conversation, idempotency_key=call_key)
-        method = next(each.method for each in parts.tools if each.name == tool)
-        return (await method(call, **arguments)).structured
-
-    return say
+async def _opened(server: MCPServer, meta: dict[str, Any] | None, **arguments: Any) -> dict[str, Any]:
+    async with Client(server) as client:
+        result = await client.call_tool("open_session", arguments, meta=meta)
+    assert not result.is_error, result.content
+    assert result.structured_content is not None
+    return result.structured_content
 
 
-async def test_the_session_of_a_conversation_is_found_again_and_says_so(say: Any) -> None:
-    first = await say("open_session", "one", goal="why late?")
-    assert first["hints"] == []
-    await say("remember", "one", session=first["session"], kind="context", key="month", value=1)
-    again = await say("open_session", "one", goal="which carrier?")
-    assert again["session"] == first["session"]
+@pytest.mark.parametrize(
+    "key",
+    [
+        "vscode.conversationId",
+        "openai/session",
+        "threadId",
+        "ai.opencode/sessionID",
+        "antigravity.google/conversation_id",
+    ],
+)
+async def test_each_host_that_names_its_conversation_finds_its_session_again(server: MCPServer, key: str) -> None:
+    first = await _opened(server, {key: f"one of {key}"}, goal="which airlines are late?")
+    again = await _opened(server, {key: f"one of {key}", "claudecode/toolUseId": "another call"}, goal="and when?")
+    other = await _opened(server, {key: f"another of {key}"}, goal="which airlines are late?")
+    assert again["session"] == first["session"] != other["session"]
+    assert again["goal"] == "and when?"
     assert "found again" in again["hints"][0]
-    goals = (await say("recall", "one", session=first["session"]))["goals"]
-    assert [goal["text"] for goal in goals] == ["why late?", "which carrier?"]
+    assert not first["hints"]
 
 
-async def test_a_host_that_names_its_calls_too_finds_the_session_again(say: Any) -> None:
-    opened = [await say("open_session", "two", key, goal="why late?") for key in ("call 1", "call 1", "call 2")]
-    assert len({each["session"] for each in opened}) == 1
-    goals = (await say("recall", "two", session=opened[0]["session"]))["goals"]
-    assert len(goals) == 1
-
-
-async def test_other_conversations_children_branches_and_keys_get_sessions_of_their_own(say: Any) -> None:
-    first = (await say("open_session", "three"))["session"]
+async def test_a_label_a_parent_or_a_key_opens_another_session_in_the_same_conversation(server: MCPServer) -> None:
+    meta = {"threadId": "with labels"}
+    first = (await _opened(server, meta))["session"]
     others = [
-        await say("open_session", "four"),
-        await say("open_session", "three", label="another"),
-        await say("open_session", "three", parent=first),
-        await say("open_session", "three", branch_of=first),
-        await say("open_session", "three", idempotency_key="k"),
-        await say("open_session", None),
+        (await _opened(server, meta, label="side"))["session"],
+        (await _opened(server, meta, parent=first))["session"],
+        (await _opened(server, meta, branch_of=first))["session"],
+        (await _opened(server, meta, idempotency_key="mine"))["session"],
     ]
-    assert len({first, *(each["session"] for each in others)}) == 7
-    assert all(each["hints"] == [] for each in others)
+    assert len({first, *others}) == 5
+    assert (await _opened(server, meta, label="side"))["session"] == others[0]
 
 
-async def test_the_name_of_a_conversation_gives_no_right_to_a_session(say: Any, parts: Any) -> None:
-    mine = (await say("open_session", "five"))["session"]
-    method = next(each.method for each in parts.tools if each.name == "open_session")
-    theirs = (await method(Call(principal="bob", conversation="five"))).structured["session"]
-    assert mine != theirs
+@pytest.mark.parametrize("meta", [{"threadId": 7}, {"threadId": ""}, {"threadId": "x" * 201}, {"other": "x"}, None])
+async def test_what_is_no_name_of_a_conversation_is_ignored(server: MCPServer, meta: dict[str, Any] | None) -> None:
+    assert (await _opened(server, meta))["session"] != (await _opened(server, meta))["session"]
 
 
-async def test_answers_say_when_state_is_not_kept_as_it_should_be(parts: Any) -> None:
-    notice = "The disk is full: nothing new is kept."
-    ports = replace(parts.ports, state_notice=lambda: notice)
-    tools = {each.name: each.method for each in toolbox(ports, query_timeout_most_s=30.0)}
-    call = Call(principal="ann")
-    opened = (await tools["open_session"](call)).structured
-    handle = opened["session"]
-    kept = (await tools["remember"](call, session=handle, kind="context", key="a", value=1)).structured
-    recalled = (await tools["recall"](call, session=handle)).structured
-    listed = (await tools["recall"](call)).structured
-    assert all(each["hints"] == [notice] for each in (opened, kept, recalled, listed))
+async def test_the_environment_names_the_conversation_only_of_a_server_started_for_one_host(tmp_path: Any) -> None:
+    settings = read_settings({"UDS_STATE_DIR": str(tmp_path), "CLAUDE_CODE_SESSION_ID": "abc"})
+    async with open_parts(settings) as parts:
+        alone, shared = build_server(parts, settings, alone=True), build_server(parts, settings)
+        first = await _opened(alone, None)
+        assert (await _opened(alone, None))["session"] == first["session"]
+        assert (await _opened(alone, {"threadId": "t"}))["session"] != first["session"]
+        assert (await _opened(shared, None))["session"] != (await _opened(shared, None))["session"]
+
+
+async def test_no_key_is_looked_at_when_none_is_configured(serve: Serve) -> None:
+    async with serve({"UDS_CONVERSATION_KEYS": "none"}) as server:
+        meta = {"threadId": "t"}
+        assert (await _opened(server, meta))["session"] != (await _opened(server, meta))["session"]
+
+
+async def test_a_conversation_finds_its_session_after_a_restart(tmp_path: Any) -> None:
+    environ = {"UDS_STATE_DIR": str(tmp_path)}
+    handles: list[str] = []
+    for _ in range(2):
+        settings = read_settings(environ)
+        async with open_parts(settings) as parts:
+            opened = await _opened(build_server(parts, settings), {"openai/session": "s"}, goal="why?")
+            handles.append(opened["session"])
+    assert handles[0] == handles[1]
