@@ -3,6 +3,7 @@
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import closing
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ JOURNAL_NAME: Final = "journal.db"
 """Its name inside the state directory."""
 BUSY_S: Final = 5.0
 """How long a write waits for the writes of other processes."""
+_LOOK_AGAIN_S: Final = 0.02
 _ENGINE_LEAST: Final = (3, 33, 0)
 _PRIVATE_DIRECTORY: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
@@ -205,19 +207,30 @@ def _make_private(path: Path) -> None:
 
 def _make(path: Path, steps: tuple[str, ...]) -> None:
     """Make the file under another name, and give it its own when it is whole; who comes second finds it there."""
-    with exclusive(path, within_s=BUSY_S):
-        if path.exists():
-            return
-        new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    until = time.monotonic() + BUSY_S
+    while not path.exists():
         try:
-            new.touch(mode=_PRIVATE_FILE)
-            new.chmod(_PRIVATE_FILE)
-            with closing(connect(new, "mode=rw", busy_s=BUSY_S)) as connection:
-                set_up(connection, steps)
-            _put_aside(path)
-            _give_name(new, path)
-        finally:
-            new.unlink(missing_ok=True)
+            with exclusive(path):
+                _make_alone(path, steps)
+        except InUse:  # somebody makes it, or has made it and uses it already
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_LOOK_AGAIN_S)
+
+
+def _make_alone(path: Path, steps: tuple[str, ...]) -> None:
+    if path.exists():
+        return
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        new.touch(mode=_PRIVATE_FILE)
+        new.chmod(_PRIVATE_FILE)
+        with closing(connect(new, "mode=rw", busy_s=BUSY_S)) as connection:
+            set_up(connection, steps)
+        _put_aside(path)
+        _give_name(new, path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _give_name(new: Path, path: Path) -> None:
