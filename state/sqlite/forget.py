@@ -2,7 +2,6 @@
 
 import secrets
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +18,7 @@ from state.sqlite.records import put_events
 from state.sqlite.verdicts import FORGOTTEN
 from state.sqlite.visits import anchor
 from state.sqlite.visits import changing
-from state.sqlite.visits import resolved
+from state.sqlite.visits import named
 from state.sqlite.visits import transaction
 
 _SALT_BYTES = 16
@@ -47,19 +46,13 @@ def forget(path: Path, *, session: str | None = None, principal: str | None = No
     events, size_bytes, done = 0, 0, list[str]()
     with changing(path) as journal:
         alias = None if principal is None else _alias(principal)
-        for each in _meant(journal, session, principal):
+        for each in named(journal, session, principal):
             row, emptied = _forget_one(journal, path, each, alias, now)
             if emptied:
                 done.append(each)
                 events, size_bytes = events + emptied, size_bytes + row.size_bytes
         lingering = not _cleared(journal)
     return Forgotten(sessions=tuple(done), events=events, size_bytes=size_bytes, lingering=lingering)
-
-
-def _meant(journal: sqlite3.Connection, session: str | None, principal: str | None) -> Sequence[str]:
-    if session is not None:
-        return (resolved(journal, session),)
-    return [each for (each,) in journal.execute("SELECT id FROM sessions WHERE owner = ? ORDER BY n", (principal,))]
 
 
 def _forget_one(

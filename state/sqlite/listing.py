@@ -18,6 +18,7 @@ from state.sqlite.records import event_of
 from state.sqlite.records import record_of
 from state.sqlite.records import row_of
 from state.sqlite.visits import looking
+from state.sqlite.visits import named
 from state.sqlite.visits import resolved
 from state.sqlite.visits import snapshot
 
@@ -99,6 +100,15 @@ def timeline(path: Path, session: str) -> Timeline:
         events=tuple(Happened(version=each.version, event=event_of(each)) for each in record.events),
         compacted_version=record.row.compacted_version,
     )
+
+
+def meant(path: Path, *, session: str | None = None, principal: str | None = None) -> tuple[str, ...]:
+    """The session of this name, which may be cut to six characters or more, or all sessions of a principal.
+
+    Raises `InvalidValue` (no such session), `StateBusy`, `StateUnavailable`.
+    """
+    with looking(path) as journal:
+        return named(journal, session, principal)
 
 
 def session_of(record: Record) -> Session | None:

@@ -91,6 +91,7 @@ _ROW_KINDS: Final[tuple[type | tuple[type, ...], ...]] = (
     *(int, str, bytes, int, int, bytes),
 )
 _EVENT_KINDS: Final = (int, str, (bytes, type(None)), (bytes, type(None)), bytes, bytes)
+_CONTENT_KINDS: Final = ((float, int), str, str, dict, (str, type(None)))
 _KEPT_KINDS: Final = (int, str, bytes, bytes)
 
 ROW_COLUMNS: Final = ", ".join(each.name for each in fields(Row))
@@ -204,9 +205,11 @@ def event_of(stored: Stored) -> Event | None:
     if stored.content is None:
         return None
     try:
-        return decoded(stored.content, stored.version, stored.nonce)
-    except (ValueError, TypeError):
+        event = decoded(stored.content, stored.version, stored.nonce)
+        _check((event.at, event.kind, event.actor, event.body, event.key), _CONTENT_KINDS)
+    except (ValueError, TypeError, RecursionError):
         return None
+    return event
 
 
 def _text(content: bytes | None) -> str | None:

@@ -125,6 +125,8 @@ class _Carrying:
         emptied = sum(1 for each in record.events if each.content is None)
         if emptied:
             body["emptied"] = emptied
+        if row.compacted_version:
+            body["through"] = row.compacted_version
         last = event_of(record.events[-1]) if record.events else None
         at = self._now if last is None else max(self._now, last.at)
         added = following(row.head, Draft(at=at, kind=SALVAGED, actor=_OPERATOR, body=body))

@@ -8,7 +8,6 @@ from state.chain import Link
 from state.chain import Stored
 from state.chain import Verdict
 from state.chain import check
-from state.fold import COMPACTED
 from state.journal import Event
 from state.sqlite.records import Record
 from state.sqlite.records import event_of
@@ -22,14 +21,15 @@ SALVAGED: Final = "salvaged"
 def judged(record: Record, anchor: Link | None) -> Verdict:
     """Whether a session is as it was written; the first bad event is named. `anchor=None`: not known from outside."""
     row, events = record.row, record.events
+    chain = check(row.start, events, row.head)
     faults = [
-        check(row.start, events, row.head),
+        chain,
         *_against_anchor(record, anchor),
         *_emptied(record),
         *_shortened(record),
         *_other_owner(record),
         *_bad_checkpoints(record),
-        *_bad_row(record),
+        *(_bad_row(record) if chain.ok else ()),  # what the row says of bad events is of no interest
     ]
     bad = [each for each in faults if not each.ok]
     return min(bad, key=lambda each: each.version or row.version, default=Verdict(ok=True, events=len(events)))
@@ -66,7 +66,7 @@ def _shortened(record: Record) -> Iterator[Verdict]:
     through = record.row.compacted_version
     if not through:
         return
-    told = {_told(event, "through") for event in _of_kind(record, COMPACTED)}
+    told = {_told(event, "through") for event in map(event_of, _naming(record.events, "through")) if event}
     for event in _of_kind(record, FORGOTTEN):
         told.add(event.version - 1 - (_told(event, "events") or 0))
     if through not in told:
@@ -103,13 +103,13 @@ def _bad_row(record: Record) -> Iterator[Verdict]:
 
 
 def _of_kind(record: Record, kind: str) -> Iterator[Event]:
-    return (event for event in map(event_of, _with_kind(record.events, kind)) if event and event.kind == kind)
+    return (event for event in map(event_of, _naming(record.events, kind)) if event and event.kind == kind)
 
 
-def _with_kind(events: Iterable[Stored], kind: str) -> Iterator[Stored]:
-    """Those worth decoding: the text of an event holds the name of its kind."""
-    name = kind.encode()
-    return (each for each in events if each.content is not None and name in each.content)
+def _naming(events: Iterable[Stored], name: str) -> Iterator[Stored]:
+    """Those worth decoding: their text holds the name."""
+    wanted = name.encode()
+    return (each for each in events if each.content is not None and wanted in each.content)
 
 
 def _told(event: Event, name: str) -> int | None:

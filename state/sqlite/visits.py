@@ -123,6 +123,14 @@ def resolved(connection: sqlite3.Connection, name: str) -> str:
             raise InvalidValue(f"more than one session begins with {name!r}: pass more of its name")
 
 
+def named(connection: sqlite3.Connection, session: str | None, principal: str | None) -> tuple[str, ...]:
+    """The ids of the one session of this name, or of all sessions of a principal. Raises `InvalidValue`."""
+    if session is not None:
+        return (resolved(connection, session),)
+    asked = "SELECT id FROM sessions WHERE owner = ? ORDER BY n"
+    return tuple(each for (each,) in connection.execute(asked, (principal,)))
+
+
 def anchor(path: Path, heads: Mapping[str, Link]) -> None:
     """Note where histories end now. What cannot be noted is only not guarded: the file itself has it."""
     try:

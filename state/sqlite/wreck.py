@@ -113,8 +113,9 @@ def _found(wreck: sqlite3.Connection, n: int, row: Row | None, anchors: Mapping[
     events, broken = _events(wreck, n)
     known = row or _row_from(events)
     if known is None:
-        fault = "Its name cannot be read." if events else None
-        return Found(session=None, record=None, lost=len(events), fault=fault) if fault else None
+        session = _name_from(events, anchors)
+        fault = "Its name and beginning cannot be read."
+        return Found(session=session, record=None, lost=len(events), fault=fault) if events else None
     good, fault = _good(known, events)
     checkpoints = _checkpoints(wreck, n, known, good)
     acknowledged = max(known.version if row else 0, anchors[known.id].version if known.id in anchors else 0)
@@ -210,6 +211,12 @@ def _row_from(events: list[Stored]) -> Row | None:
         compacted_version=0,
         compacted_link=start,
     )
+
+
+def _name_from(events: list[Stored], anchors: Mapping[str, Link]) -> str | None:
+    """The session whose anchored event is among these."""
+    links = {(each.version, each.link) for each in events}
+    return next((each for each, anchor in anchors.items() if (anchor.version, anchor.link) in links), None)
 
 
 def _is_text(content: bytes) -> bool:
