@@ -93,16 +93,14 @@ class PenguiflowArtifacts:
 
     async def get(self, artifact_id: str) -> bytes | None:
         """The content. None: unknown, expired or deleted. Raises `StateUnavailable` when it is damaged."""
-        session_id = self._places.artifact(artifact_id).session_id
-        chapter = await self._journal.read(session_id)
+        chapter = await self._journal.read(self._places.artifact(artifact_id).session_id)
         if chapter is None or not chapter.events:
             return None
         *pieces, _ = chapter.events
         content = b"".join(base64.b64decode(each.body.get("piece", "")) for each in pieces)
         reference = _reference_in(chapter)
         if reference is None or hashlib.sha256(content).hexdigest() != reference["sha256"]:
-            raise StateUnavailable(f"artifact {artifact_id} is not what was put in. Put it again, or restore a backup.")
-        await self._journal.touch(session_id, expires_at=chapter.expires_at)  # used last, but it lives no longer
+            raise StateUnavailable(f"artifact {artifact_id} is not what was put in. Delete it and put it again.")
         return content
 
     async def get_with_session_check(self, artifact_id: str, session_id: str) -> bytes | None:
@@ -137,7 +135,7 @@ class PenguiflowArtifacts:
         raise _busy()
 
     async def list(self, *, scope: OfScope | None = None) -> list[Foreign]:
-        """The references of those whose scope agrees in every field that is given, the least recently used first."""
+        """The references of those whose scope agrees in every field that is given, the first put first."""
         wanted = {} if scope is None else {name: each for name, each in _scope_of(scope).items() if each is not None}
         found: list[Foreign] = []
         for session_id in reversed(await self._journal.sessions(self._places.owner("artifact"))):
@@ -163,7 +161,7 @@ class PenguiflowArtifacts:
         raise _busy()
 
     async def _make_room(self, place: Place) -> None:
-        """End the least recently used, so that there are not more than may be."""
+        """End those that were put first, so that there are not more than may be."""
         kept = await self._journal.sessions(place.owner)
         for session_id in kept[self._bounds.max_artifacts - 1 :]:
             await self._journal.touch(session_id, expires_at=self._clock())
@@ -182,8 +180,8 @@ def _reference_in(chapter: Chapter | None) -> Fields | None:
 
 
 def _session_of(reference: Fields) -> str:
-    scope: Fields | None = reference["scope"]
-    return (scope and scope["session_id"]) or "default"
+    scope: Fields = reference["scope"] or {"session_id": None}
+    return scope["session_id"] or "default"
 
 
 def _scope_of(scope: OfScope) -> dict[str, str | None]:

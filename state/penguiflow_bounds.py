@@ -9,8 +9,8 @@ _DAY_S = 86_400.0
 class Bounds:
     """Bounds of one principal.
 
-    Beyond a number of records the oldest give way. Beyond the quota of the journal whole traces and artifacts do, the
-    least recently used first; anything else is then refused with `OverLimit`.
+    Beyond a number of records the oldest give way. Beyond the quota of the journal whole traces and artifacts do, those
+    first that were written longest ago; anything else is then refused with `OverLimit`.
     """
 
     max_events_per_trace: int = 50_000

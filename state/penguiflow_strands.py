@@ -262,7 +262,7 @@ class Strands:
 async def append_or_make_room(
     journal: Journal, place: Place, expected: Head | None, drafts: Sequence[Draft], now: float
 ) -> Head:
-    """Append; when the journal is full and the place gives way, end the least recently used of its owner first.
+    """Append; when the journal is full and the place gives way, end others of its owner, the longest unused first.
 
     Raises as `Journal.append`.
     """
