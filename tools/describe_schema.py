@@ -1,5 +1,6 @@
 """Tool `describe_schema`: what the attributes of a schema hold, measured."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from sources import protocol
 from state.cache import Loaded
+from state.session import Session
 from tools import limits
 from tools.answer import Answer
 from tools.answer import Discovery
@@ -61,6 +63,8 @@ class SchemaDescribed(Discovery):
     time_attribute: str | None = None
     attributes: list[DescribedAttribute]
     next_cursor: str | None = None
+    relevant: list[str] | None = None
+    """Attributes the session's goals are about, most relevant first, on whatever page they are; 8 at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class DescribeSchema:
 
         Large schemas are answered from a sample with its error bound; detail="full" is exact.
         """
-        await self.ports.session(call, session)
+        remembered = await self.ports.session(call, session)
         found = await self.ports.source_of(call, schema, source)
         named = None if attributes is None else tuple(dict.fromkeys(attributes))
         key = ("describe", schema, named, detail, cursor)
@@ -97,7 +101,16 @@ class DescribeSchema:
         if session is not None:
             seen = tuple(attribute["name"] for attribute in hit.value.body["attributes"])
             self.ports.notes.explored(call, session, source=found.name, schema=schema, attributes=seen)
-        return hit.value.rendered(hit)
+        relevant = [] if remembered is None else await self._relevant(remembered, found, schema)
+        return with_relevant(hit.value.rendered(hit), relevant)
+
+    async def _relevant(self, session: Session, source: protocol.Source, schema: str) -> list[str]:
+        """Computed beside the cached answer, which is the same for every session."""
+        goals = [goal.text for goal in session.goals if goal.status == "active"]
+        if not goals:
+            return []
+        known = await self.ports.typed_attributes_of(source, schema)
+        return self.ports.vocabulary.relevant(source, schema, [each.name for each in known], " ".join(goals))
 
     async def _describe(
         self,
@@ -150,6 +163,14 @@ def _answer(
         hints=hints,
         provenance=provenance(found.provenance, truncated=more is not None),
     )
+
+
+def with_relevant(answer: Rendered, relevant: list[str]) -> Rendered:
+    """The answer with one more field behind the cached ones, in both of its forms."""
+    if not relevant:
+        return answer
+    shown = json.dumps(relevant, ensure_ascii=False, separators=(",", ":"))
+    return Rendered({**answer.structured, "relevant": relevant}, f'{answer.text[:-1]},"relevant":{shown}}}')
 
 
 def _fitting(found: Sequence[protocol.AttributeDescription], detail: Detail) -> list[DescribedAttribute]:

@@ -23,7 +23,7 @@ impact know largest last least less list longest lot low lowest main many maximu
 near need new next normal number off often old oldest once only other over overall percentage rank rate ratio
 relate relationship same see sharpest shortest since small smallest still sum summarise summarize than tend
 top total trend twice typical typically under until usually vary very worst yet
-bring come cause drive go happen look make play run seem spread take use vary work
+appear bring chart come cause draw drive go happen look make plot ran rest run seem spread take use vary work
 two three four five six seven eight nine ten twelve twenty hundred thousand million
 """
 ASKING: Final = frozenset(_ASKING_TEXT.split())

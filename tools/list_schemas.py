@@ -27,7 +27,8 @@ from tools.cursor import make_cursor
 from tools.cursor import read_cursor
 from tools.names import did_you_mean
 from tools.ports import Ports
-from tools.relevance import rank
+from tools.relevance import normalised
+from tools.vocabulary import Held
 
 
 class ListedSource(Answer):
@@ -55,7 +56,10 @@ class ListedSchema(Answer):
 
 
 class SchemasListed(Discovery):
-    """Ranked by `search`, else by the session's goal, else by name."""
+    """Ranked by `search`, else by the session's goals, else by name.
+
+    Sources with the caller's own history come last, unless `search` finds something in them.
+    """
 
     sources: list[ListedSource]
     schemas: list[ListedSchema]
@@ -66,8 +70,7 @@ class SchemasListed(Discovery):
 @dataclass(frozen=True, slots=True)
 class _Found:
     source: ListedSource
-    schemas: tuple[protocol.Schema, ...]
-    attributes: dict[str, tuple[str, ...]]
+    held: tuple[Held, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +90,12 @@ class ListSchemas:
     ) -> Rendered:
         """List the schemas (tables, files, event types) of every source with their sizes. Start here."""
         started_s = time.perf_counter()
+        if session is not None:
+            await self.ports.notes.settled()  # what is shown as explored includes the call before this one
         remembered = await self.ports.session(call, session)
         wanted = self.ports.seen_by(call) if source is None else (self.ports.source(call, source),)
         found = [await _look(self.ports, each) for each in wanted]
-        ranked = _ranked(found, search, remembered)
+        ranked = await _ranked(self.ports, found, search, remembered)
         question = ("list", search, source, session)
         fingerprint = repr([(schema.source, schema.name) for schema, _ in ranked])
         place = read_cursor(cursor, question=question, fingerprint=fingerprint)
@@ -110,34 +115,43 @@ class ListSchemas:
 
 
 async def _look(ports: Ports, source: protocol.Source) -> _Found:
+    listed = ListedSource(name=source.name, kind=source.kind, status="ok", origin=source.origin)
     try:
         schemas = await source.schemas()
-        attributes = {each.name: await ports.attributes_of(source, each.name) for each in schemas}
     except SourceError as fault:
-        listed = ListedSource(
-            name=source.name, kind=source.kind, status="unreachable", origin=source.origin, fault=str(fault)
-        )
-        return _Found(listed, (), {})
-    return _Found(
-        ListedSource(name=source.name, kind=source.kind, status="ok", origin=source.origin), schemas, attributes
-    )
+        return _Found(listed.model_copy(update={"status": "unreachable", "fault": str(fault)}), ())
+    own = source not in ports.sources
+    held = [
+        Held(source=source, schema=each, attributes=await ports.typed_attributes_of(source, each.name), own=own)
+        for each in schemas
+    ]
+    return _Found(listed, tuple(held))
 
 
-def _ranked(
-    found: Sequence[_Found], search: str | None, session: Session | None
+async def _ranked(
+    ports: Ports, found: Sequence[_Found], search: str | None, session: Session | None
 ) -> list[tuple[protocol.Schema, float | None]]:
     every = sorted(
-        ((schema, each.attributes.get(schema.name, ())) for each in found for schema in each.schemas),
-        key=lambda pair: (pair[0].name.casefold(), pair[0].source),
+        (held for each in found for held in each.held),
+        key=lambda held: (held.own, held.schema.name.casefold(), held.schema.source),
     )
     goals = () if session is None else session.goals
-    question = search or " ".join(goal.text for goal in goals if goal.status == "active")
-    if not question:
-        return [(schema, None) for schema, _ in every]
-    scores = rank(question, {f"{schema.source}/{schema.name}": (schema.name, *inside) for schema, inside in every})
-    scored = [(schema, scores[f"{schema.source}/{schema.name}"]) for schema, _ in every]
-    scored.sort(key=lambda pair: -pair[1])
-    return [(schema, score) for schema, score in scored if score > 0 or not search]
+    goal = " ".join(each.text for each in goals if each.status == "active")
+    if search:
+        scores = normalised((await ports.vocabulary.index(every, ports.cache)).scores(search))
+        return [pair for pair in _by_score(every, scores) if pair[1]]
+    if not goal:
+        return [(held.schema, None) for held in every]
+    public = [held for held in every if not held.own]
+    scores = normalised((await ports.vocabulary.index(public, ports.cache)).steered(goal))
+    return [*_by_score(public, scores), *((held.schema, None) for held in every if held.own)]
+
+
+def _by_score(held: Sequence[Held], scores: Sequence[float]) -> list[tuple[protocol.Schema, float | None]]:
+    scored: list[tuple[protocol.Schema, float | None]] = [
+        (each.schema, score) for each, score in zip(held, scores, strict=True)
+    ]
+    return sorted(scored, key=lambda pair: -(pair[1] or 0.0))
 
 
 def _explored(session: Session | None) -> frozenset[tuple[str, str]]:
@@ -161,16 +175,17 @@ def _listed(schema: protocol.Schema, score: float | None, explored: frozenset[tu
 
 
 def _hints(found: Sequence[_Found], search: str | None, total: int, *, moved: bool) -> list[str]:
-    names = [schema.name for each in found for schema in each.schemas]
+    names = [held.schema.name for each in found for held in each.held]
     hints: list[str] = []
     if search and not total and names:
-        near = did_you_mean(nearest(search, names))
-        hints.append(f'No schema or attribute name matches "{search}".{near} Omit search to see all {len(names)}.')
+        public = [held.schema.name for each in found for held in each.held if not held.own]
+        near = did_you_mean(nearest(search, public) or nearest(search, names))
+        hints.append(f'No name or sampled value matches "{search}".{near} Omit search to see all {len(names)}.')
     if not names and all(each.source.status == "ok" for each in found):
         hints.append("The configured places hold no readable schema; UDS_DATA names files or folders to offer.")
     if moved:
         hints.append("The list changed since the cursor was made; start again without it.")
-    if any(schema.fault for each in found for schema in each.schemas):
+    if any(held.schema.fault for each in found for held in each.held):
         hints.append("Schemas with a fault cannot be read; the fault says why.")
     return hints
 

@@ -1,98 +1,90 @@
-"""What to call next, computed from what a session's goal names and what it has not looked at yet."""
+"""Tool `next_steps`: what to call next, computed from what a session's goals need and what it has verified."""
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Annotated
+from typing import Final
 
-from sources.errors import SourceError
-from sources.protocol import Schema
-from sources.protocol import Source
+from pydantic import Field
+
 from state.session import Session
-from tools.answer import Answer
+from tools.answer import Remembered
+from tools.answer import Rendered
+from tools.answer import render
+from tools.arguments import Handle
+from tools.call import Call
+from tools.landscape import PATIENCE_S
+from tools.landscape import look
+from tools.landscape import needed
+from tools.needs import told_by
 from tools.ports import Ports
-from tools.relevance import rank
+from tools.session_answers import session_fields
+from tools.steps import NextStep
+from tools.steps import Standing
+from tools.steps import settlements
+from tools.steps import steps
+from tools.tokens import fitting
+from tools.tokens import json_tokens
 
-_PATIENCE_S = 2.0
-"""Looking at files for the first time may take minutes; opening a session must not."""
+__all__ = ["NextStep", "NextSteps", "StepsOffered", "next_steps"]
+
+_STEPS_MOST: Final = 20
+_STEPS_TOKENS: Final = 1_200
+"""Size of all steps of an answer, and of the largest one."""
+_AHEAD: Final = 2
+"""More steps are made than are wanted, since some may be too large for an answer."""
 
 
-class NextStep(Answer):
-    """A call that can be made as it stands."""
+class StepsOffered(Remembered):
+    """Steps that can be called as they stand, the most settling first; empty when nothing is left to settle."""
 
-    tool: str
-    arguments: dict[str, Any]
-    why: str
+    steps: list[NextStep]
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    schema: Schema
-    score: float
+class NextSteps:
+    """Reads names and memory only; nothing is measured."""
+
+    ports: Ports
+
+    async def next_steps(
+        self, call: Call, session: Handle, limit: Annotated[int, Field(ge=1, le=_STEPS_MOST)] = 5
+    ) -> Rendered:
+        """Compute the next calls: those that settle most of what the session's goals need and it has not verified."""
+        await self.ports.notes.settled()
+        found = await self.ports.sessions.get(session, principal=call.principal)
+        offered = await next_steps(self.ports, found, limit=limit)
+        return render(StepsOffered(**session_fields(found), steps=offered))
 
 
 async def next_steps(
-    ports: Ports, session: Session, *, limit: int = 3, patience_s: float = _PATIENCE_S
+    ports: Ports, session: Session, *, limit: int = 3, patience_s: float = PATIENCE_S
 ) -> list[NextStep]:
-    """At most `limit` calls, the most settling first; never a schema that the session has already described."""
-    described = {(each.source, each.schema) for each in session.explored if each.attributes}
-    goal = " ".join(each.text for each in session.goals if each.status == "active")
-    try:
-        async with asyncio.timeout(patience_s):
-            candidates = await _candidates(ports, goal)
-    except (SourceError, TimeoutError):
-        candidates = []  # a session is worth having while its sources are slow or away
-    unseen = [each for each in candidates if (each.schema.source, each.schema.name) not in described]
-    steps = [_describe(session, each, ports.sources) for each in unseen if each.score > 0 or not goal]
-    if goal and not session.findings:
-        steps += _profiles(session, goal, ports.sources)
-    if not steps and not described:
-        steps.append(_list(session))
-    return steps[:limit]
-
-
-async def _candidates(ports: Ports, goal: str) -> list[_Candidate]:
-    schemas = [
-        (source, schema) for source in ports.sources for schema in await ports.schemas_of(source) if not schema.fault
-    ]
-    documents = {
-        f"{schema.source}/{schema.name}": (
-            schema.name,
-            *await ports.attributes_of(source, schema.name),
-        )
-        for source, schema in schemas
-    }
-    scores = rank(goal, documents)
-    found = [_Candidate(schema, scores[f"{schema.source}/{schema.name}"]) for _, schema in schemas]
-    return sorted(found, key=lambda each: (-each.score, each.schema.name.casefold()))
-
-
-def _describe(session: Session, candidate: _Candidate, sources: Sequence[Source]) -> NextStep:
-    arguments = {"schema": candidate.schema.name, "session": session.handle}
-    if len(sources) > 1:
-        arguments["source"] = candidate.schema.source
-    if candidate.score > 0:
-        why = f"fits the goal (relevance {candidate.score:g}) and has not been described in this session"
+    """At most `limit` calls, the most settling first; none for what the session has already verified."""
+    landscape = await look(ports, patience_s=patience_s)
+    if landscape is None:  # a session is worth having while its sources are slow or away
+        found = list(islice(settlements(session), limit + _AHEAD))
     else:
-        why = "has not been described in this session"
-    return NextStep(tool="describe_schema", arguments=arguments, why=why)
+        standing = Standing(
+            session=session,
+            landscape=landscape,
+            needs=needed(landscape, session),
+            told=told_by(session.findings),
+            answered=ports.answered,
+            is_source_named=len(ports.sources) > 1,
+        )
+        found = list(islice(steps(standing), limit + _AHEAD))
+    if not found and not any(each.attributes for each in session.explored):
+        found.append(_list(session))
+    small = [step for step in found if _tokens(step) <= _STEPS_TOKENS]
+    return fitting(small[:limit], _STEPS_TOKENS, tokens_of=_tokens)
+
+
+def _tokens(step: NextStep) -> int:
+    return json_tokens(step.model_dump(mode="json"))
 
 
 def _list(session: Session) -> NextStep:
     return NextStep(
         tool="list_schemas", arguments={"session": session.handle}, why="no schema has been looked at in this session"
     )
-
-
-def _profiles(session: Session, goal: str, sources: Sequence[Source]) -> list[NextStep]:
-    """The attribute of each described schema that has most to do with the goal: its values decide how to filter."""
-    steps: list[NextStep] = []
-    for seen in session.explored:
-        scores = rank(goal, dict.fromkeys(seen.attributes, ()))
-        best = max(scores, key=lambda attribute: scores[attribute], default=None)
-        if best is not None and scores[best] > 0:
-            arguments = {"schema": seen.schema, "attribute": best, "session": session.handle}
-            if len(sources) > 1:
-                arguments["source"] = seen.source
-            steps.append(NextStep(tool="profile_attribute", arguments=arguments, why="the goal is about it"))
-    return steps

@@ -6,11 +6,13 @@ from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Hashable
 from dataclasses import dataclass
+from dataclasses import field
 from urllib.parse import quote
 
 from sources.errors import SourceError
 from sources.errors import UnknownSchema
 from sources.names import nearest
+from sources.protocol import Attribute
 from sources.protocol import Schema
 from sources.protocol import Source
 from state.cache import Hit
@@ -20,8 +22,10 @@ from state.errors import StateError
 from state.session import Session
 from state.sessions import Sessions
 from tools.answer import Prepared
+from tools.answered import Answered
 from tools.call import Call
 from tools.errors import UnknownSource
+from tools.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
 
@@ -112,6 +116,8 @@ class Ports:
     """False: every call is measured anew (CACHE_TTL=0)."""
     state_notice: Callable[[], str | None] = _no_notice
     """What is wrong with where state is kept, as a sentence for a person. None: nothing."""
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    answered: Answered = field(default_factory=Answered)
 
     async def session(self, call: Call, handle: str | None) -> Session | None:
         """The session of a discovery call, checked before any work is done. Raises `UnknownSession`."""
@@ -156,8 +162,12 @@ class Ports:
 
     async def attributes_of(self, source: Source, schema: str) -> tuple[str, ...]:
         """Names of its attributes; a schema that was just removed, or cannot be read, has none here."""
+        return tuple(attribute.name for attribute in await self.typed_attributes_of(source, schema))
+
+    async def typed_attributes_of(self, source: Source, schema: str) -> tuple[Attribute, ...]:
+        """As `attributes_of`, with their types."""
         try:
-            return tuple(attribute.name for attribute in await source.attributes(schema))
+            return await source.attributes(schema)
         except SourceError:
             return ()
 

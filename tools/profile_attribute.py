@@ -105,6 +105,7 @@ class ProfileAttribute:
 
         hit = await self.ports.measured(found, schema, ("profile", schema, attribute, top), load)
         self.ports.notes.explored(call, session, source=found.name, schema=schema, attributes=(attribute,))
+        self.ports.answered.note(session, "profile", found.name, schema, attribute)
         return hit.value.rendered(hit)
 
 

@@ -1,6 +1,7 @@
 """Tool `recall`: which sessions there are, or what one of them knows."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from typing import Any
@@ -18,6 +19,8 @@ from tools.answer import render
 from tools.arguments import ShortText
 from tools.arguments import Text
 from tools.call import Call
+from tools.landscape import goal_needs
+from tools.needs import Need
 from tools.next_steps import NextStep
 from tools.next_steps import next_steps
 from tools.picking import Picked
@@ -146,7 +149,7 @@ class Recall:
         explored = _explored(found, wanted)
         context = _kept(found.context, wanted, limits.RECALLED_TOKENS["context"])
         preferences = _kept(found.preferences, wanted, limits.RECALLED_TOKENS["preferences"])
-        goals = _goals(found, wanted)
+        goals = _goals(found, wanted, await goal_needs(self.ports, found))
         cut = any(each.cut for each in (goals, findings, explored, context, preferences))
         return Recalled(
             **session_fields(found),
@@ -171,9 +174,9 @@ class Recall:
         )
 
 
-def _goals(found: Session, wanted: Wanted) -> Picked[GoalShown]:
+def _goals(found: Session, wanted: Wanted, needs: Mapping[str, Sequence[Need]]) -> Picked[GoalShown]:
     """The newest, whatever is searched for: they say what the session is about."""
-    newest = (goal_shown(each) for each in found.goals[::-1][: wanted.limit])
+    newest = (goal_shown(each, needs.get(each.id), listed=False) for each in found.goals[::-1][: wanted.limit])
     shown = fitting(newest, limits.RECALLED_TOKENS["goals"], tokens_of=_tokens)
     return Picked(shown, len(shown) < len(found.goals))
 

@@ -1,6 +1,8 @@
 """What resources hold: the whole of a session, and what is known of a schema."""
 
 import json
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,8 @@ from state.session import Kept
 from state.session import OpenConflict
 from state.session import Session
 from tools.call import Call
+from tools.landscape import goal_needs
+from tools.needs import Need
 from tools.ports import Ports
 from tools.session_answers import goal_shown
 from tools.times import rfc3339
@@ -27,7 +31,7 @@ class Resources:
         """The whole session as JSON text. Raises `UnknownSession`."""
         await self.ports.notes.settled()
         found = await self.ports.sessions.get(handle, principal=call.principal)
-        return json.dumps(_whole(found), ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(_whole(found, await goal_needs(self.ports, found)), ensure_ascii=False, separators=(",", ":"))
 
     async def schema(self, call: Call, source: str, schema: str) -> str:
         """What is known of a schema as JSON text; measured answers come with their age, query texts in full.
@@ -59,14 +63,16 @@ class Resources:
         return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
 
 
-def _whole(found: Session) -> dict[str, Any]:
+def _whole(found: Session, needs: Mapping[str, Sequence[Need]]) -> dict[str, Any]:
     return {
         "session": found.handle,
         "version": found.version,
         "etag": found.etag,
         "owner": found.owner,
         "label": found.label,
-        "goals": [goal_shown(each).model_dump(mode="json", exclude_none=True) for each in found.goals],
+        "goals": [
+            goal_shown(each, needs.get(each.id)).model_dump(mode="json", exclude_none=True) for each in found.goals
+        ],
         "context": _values(found.context),
         "preferences": _values(found.preferences),
         "explored": [_explored(each) for each in found.explored],

@@ -102,6 +102,7 @@ class RunQuery:
             raise QueryRejected(str(fault), remedy) from fault
         for schema in hit.value.schemas:
             self.ports.notes.explored(call, session, source=found.name, schema=schema)
+        self.ports.answered.note(session, "query", found.name, query)
         return hit.value.rendered(hit)
 
     async def _elsewhere(self, call: Call, fault: QueryRejected) -> str | None:

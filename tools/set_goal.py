@@ -14,18 +14,22 @@ from tools.arguments import Handle
 from tools.arguments import Text
 from tools.call import Call
 from tools.errors import InvalidArgument
+from tools.landscape import goal_needs
 from tools.next_steps import NextStep
 from tools.next_steps import next_steps
 from tools.ports import Ports
 from tools.session_answers import GoalShown
+from tools.session_answers import active_goals
 from tools.session_answers import goal_shown
 from tools.session_answers import session_fields
 
 _GOALS_SHOWN = 20
+_LISTED = 2
+"""Active goals whose needs are listed."""
 
 
 class GoalsSet(Remembered):
-    """Newest goals last, 20 at most."""
+    """Newest goals last, 20 at most; the two newest active ones with what they need."""
 
     goals: list[GoalShown]
     next_steps: list[NextStep]
@@ -54,9 +58,13 @@ class SetGoal:
         changed = await self.ports.sessions.set_goal(
             session, principal=call.principal, goal=goal, status=status, expect=expect
         )
+        needs = await goal_needs(self.ports, changed)
+        newest = active_goals(changed)[-_LISTED:]
         answer = GoalsSet(
             **session_fields(changed),
-            goals=[goal_shown(each) for each in changed.goals[-_GOALS_SHOWN:]],
+            goals=[
+                goal_shown(each, needs.get(each.id), listed=each in newest) for each in changed.goals[-_GOALS_SHOWN:]
+            ],
             next_steps=await next_steps(self.ports, changed),
         )
         return render(answer)

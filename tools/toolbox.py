@@ -14,6 +14,8 @@ from tools.describe_schema import DescribeSchema
 from tools.describe_schema import SchemaDescribed
 from tools.list_schemas import ListSchemas
 from tools.list_schemas import SchemasListed
+from tools.next_steps import NextSteps
+from tools.next_steps import StepsOffered
 from tools.open_session import OpenSession
 from tools.open_session import SessionOpened
 from tools.ports import Ports
@@ -66,6 +68,7 @@ def toolbox(ports: Ports, *, query_timeout_most_s: float) -> tuple[Tool, ...]:
         _writing(Remember(ports).remember, ValueRemembered, "Remember a finding"),
         _writing(SetGoal(ports).set_goal, GoalsSet, "Set a goal", idempotent=True),
         _restoring(SessionHistory(ports).session_history, HistoryShown, "Session history"),
+        _looking(NextSteps(ports).next_steps, StepsOffered, "Next steps"),
         _writing(CloseSession(ports).close_session, SessionClosed, "Close a session", destroys=True),
         Tool(method=Cache(ports).cache, answer=CacheShown, title="Result cache", reads_only=False, idempotent=True),
     )

@@ -27,6 +27,7 @@ _SCHEMAS: Final = 500
 _VALUES: Final = 400
 """Values kept of a schema."""
 _INDICES: Final = 4
+_RELEVANT: Final = 8
 _AT_ONCE: Final = 100
 """Larger indices take tens of milliseconds, and are made beside the event loop."""
 
@@ -72,6 +73,19 @@ class Vocabulary:
         if unknown and patience_s > 0:
             await asyncio.wait(unknown, timeout=patience_s)
         return await self._indexed([self._document(each) for each in held])
+
+    def relevant(self, source: Source, schema: str, attributes: Sequence[str], question: str) -> list[str]:
+        """Those attributes of a schema that a question is about, best first, 8 at most. Never waits."""
+        place = (source.name, source.scope, schema)
+        known = self._documents.get(place)
+        values = {} if known is None else {each.attribute: each for each in known.values}
+        each_alone = [
+            Document(source="", name="", attributes=(name,), values=(values[name],) if name in values else ())
+            for name in attributes
+        ]
+        scores = Index(each_alone).scores(question)
+        found = sorted((place for place, score in enumerate(scores) if score), key=lambda place: -scores[place])
+        return [attributes[place] for place in found[:_RELEVANT]]
 
     async def settled(self) -> None:
         """Wait until nothing is being read any more."""
