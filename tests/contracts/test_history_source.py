@@ -22,7 +22,9 @@ from sources.errors import UnknownSchema
 from sources.history.mirrors import Mirrors
 from sources.history.records import SCHEMAS
 from sources.protocol import Source
+from state import checkpoint
 from state.errors import StateUnavailable
+from state.journal import Checkpoint
 from state.journal import Draft
 from state.journal import Head
 from state.journal import Journal
@@ -284,6 +286,23 @@ async def test_what_a_session_said_is_in_no_file_once_it_is_gone(places: Path, h
     assert await counts(source) == {"events": 2, "findings": 1, "sessions": 1}
     assert not any(b"to be forgotten" in file for file in held(places))
     assert any(b"to be kept" in file for file in held(places))
+
+
+async def test_events_that_were_compacted_are_in_no_file(places: Path, house: House) -> None:
+    handle = await house.opened(label="long")
+    for kept_value in ("early value", "late value"):
+        await house.sessions.remember(handle, principal="ann", kind="context", key="k", value=kept_value)
+    source = house.source()
+    assert await value(source, "SELECT count(*) FROM events") == 3
+    session = await house.sessions.get(handle, principal="ann")
+    head = Head(version=session.version, nonce=session.etag.partition("-")[2])
+    through = Checkpoint(version=head.version, nonce=head.nonce, state=checkpoint.encoded(session))
+    compacting = Draft(at=house.clock(), kind="compacted", actor="ann", body={"through": head.version})
+    await house.journal.compact(handle, expected=head, checkpoint=through, draft=compacting)
+    assert await rows(source, "SELECT version, kind FROM events") == ((4, "compacted"),)
+    assert await rows(source, "SELECT label, events FROM sessions") == (("long", 1),)
+    assert await counts(source) == {"events": 1, "findings": 0, "sessions": 1}
+    assert not any(b"early value" in file for file in held(places))
 
 
 async def test_files_are_private_and_none_is_left_behind(places: Path) -> None:
