@@ -15,6 +15,7 @@ from state.journal import Head
 from state.journal import JournalStatistics
 from state.journal import VersionMoved
 from state.memory import MemoryJournal
+from state.session import Session
 from state.sessions import Sessions
 from tests.conftest import ManualClock
 
@@ -28,10 +29,12 @@ class DistantJournal:
     def __init__(self, near: MemoryJournal) -> None:
         self._near = near
         self.refusals = 0
+        self.appends = 0
 
     async def append(
         self, session_id: str, *, expected: Head | None, drafts: Sequence[Draft], expires_at: float
     ) -> Head:
+        self.appends += 1
         await anyio.lowlevel.checkpoint()
         try:
             return await self._near.append(session_id, expected=expected, drafts=drafts, expires_at=expires_at)
@@ -103,6 +106,8 @@ async def test_writers_of_different_fields_all_win(journal: DistantJournal, cloc
 async def test_of_guarded_writers_of_one_field_exactly_one_wins(journal: DistantJournal, clock: ManualClock) -> None:
     services = _services(journal, clock, 8)
     opened = await services[0].open(principal="ann")
+    for service in services:
+        await service.get(opened.handle, principal="ann")
     won: list[int] = []
     lost: list[Conflict] = []
 
@@ -183,15 +188,88 @@ async def test_a_session_that_moves_while_it_is_closed_is_still_closed(
 ) -> None:
     one, other = _services(journal, clock, 2)
     opened = await one.open(principal="ann")
+    await other.get(opened.handle, principal="ann")
 
-    async def write() -> None:
-        await other.remember(opened.handle, principal="ann", kind="finding", key=None, value=1)
+    async def close() -> None:
+        closed = await one.close(opened.handle, principal="ann")
+        assert (closed.session.version, len(closed.session.findings)) == (3, 1)
 
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(write)
-            await anyio.lowlevel.checkpoint()
-            closed = await one.close(opened.handle, principal="ann")
-            assert (closed.session.version, len(closed.session.findings)) == (3, 1)
+            tasks.start_soon(close)
+            await anyio.lowlevel.checkpoint()  # it has asked how the session stands, and has not been told yet
+            await other.remember(opened.handle, principal="ann", kind="finding", key=None, value=1)
     assert journal.refusals == 1
     assert journal.statistics().sessions == 0
+
+
+async def test_writers_of_one_process_share_an_append(journal: DistantJournal, clock: ManualClock) -> None:
+    sessions = Sessions(journal, clock=clock)
+    opened = await sessions.open(principal="ann")
+    before = journal.appends
+    left = dict[int, Session]()
+
+    async def write(number: int) -> None:
+        left[number] = await sessions.remember(
+            opened.handle, principal="ann", kind="finding", key=None, value=number, evidence=None
+        )
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for number in range(_WRITERS):
+                tasks.start_soon(write, number)
+    assert journal.appends == before + 2, "one for the first who came, one for all who came meanwhile"
+    for number, session in left.items():
+        assert session.findings[-1].value == number, "each is answered with the session as its own write left it"
+        assert len(session.findings) == session.version - 1
+        chapter = await journal.read(opened.handle, after=session.version - 1)
+        assert chapter is not None
+        assert session.etag == f"{session.version}-{chapter.events[0].nonce}"
+
+
+async def test_in_a_shared_append_one_refused_command_takes_nobody_with_it(
+    journal: DistantJournal, clock: ManualClock
+) -> None:
+    sessions = Sessions(journal, clock=clock)
+    opened = await sessions.open(principal="ann")
+    refused: list[Conflict] = []
+
+    async def write(key: str, expect: str | None) -> None:
+        try:
+            await sessions.remember(
+                opened.handle, principal="ann", kind="context", key=key, value=1, expect=expect, idempotency_key=None
+            )
+        except Conflict as conflict:
+            refused.append(conflict)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for key, expect in (("a", None), ("b", None), ("b", opened.etag), ("c", opened.etag)):
+                tasks.start_soon(write, key, expect)
+    seen = await sessions.get(opened.handle, principal="ann")
+    assert set(seen.context) == {"a", "b", "c"}
+    assert [each.fields for each in refused] == [("context.b",)]
+
+
+async def test_a_caller_that_is_cancelled_while_it_waits_for_its_turn_takes_nobody_with_it(
+    journal: DistantJournal, clock: ManualClock
+) -> None:
+    sessions = Sessions(journal, clock=clock)
+    opened = await sessions.open(principal="ann")
+    scopes: dict[str, anyio.CancelScope] = {}
+
+    async def write(key: str) -> None:
+        with anyio.CancelScope() as scopes[key]:
+            await sessions.remember(opened.handle, principal="ann", kind="context", key=key, value=1)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for key in ("a", "b", "c"):
+                tasks.start_soon(write, key)
+            await anyio.lowlevel.checkpoint()
+            scopes["a"].cancel()
+            scopes["b"].cancel()
+    seen = await sessions.get(opened.handle, principal="ann")
+    assert "c" in seen.context
+    await write("d")
+    assert "d" in (await sessions.get(opened.handle, principal="ann")).context
