@@ -29,7 +29,7 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE INDEX sessions_live ON sessions (expires_at) WHERE ended_at IS NULL;
     CREATE INDEX sessions_past ON sessions (ended_at) WHERE ended_at IS NOT NULL;
     CREATE INDEX sessions_kept ON sessions (owner, ended_at, size_bytes) WHERE ended_at IS NOT NULL;
-    CREATE TABLE events (
+    CREATE TABLE events (                           -- in the order of writing: half the cost of one sorted by session
         n INTEGER NOT NULL,
         version INTEGER NOT NULL,
         nonce TEXT NOT NULL,
@@ -38,7 +38,7 @@ STEPS: Final[tuple[str, ...]] = (
         digest BLOB NOT NULL,
         link BLOB NOT NULL,
         PRIMARY KEY (n, version)
-    ) WITHOUT ROWID;
+    );
     CREATE TABLE checkpoints (
         n INTEGER NOT NULL,
         version INTEGER NOT NULL,
