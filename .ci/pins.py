@@ -21,7 +21,7 @@ def asked_for(project: Path) -> list[Requirement]:
     groups = [
         told["project"]["dependencies"],
         *told["project"]["optional-dependencies"].values(),
-        *told["dependency-groups"].values(),
+        told["dependency-groups"]["dev"],
         told["build-system"]["requires"],
     ]
     return [Requirement(text) for group in groups for text in group]

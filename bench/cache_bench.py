@@ -3,18 +3,19 @@
 Each number stands beside what cachetools does in the same run. Run: python bench/cache_bench.py [--json FILE]
 """
 
-import argparse
 import asyncio
 import gc
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from cachetools import LRUCache
 from cachetools import TTLCache
+from shown import Row
+from shown import asked
+from shown import keep
+from shown import row
 
 from state.cache import Loaded
 from state.cache import ResultCache
@@ -26,8 +27,6 @@ EXPIRING = 100_000
 _ROUNDS = 15
 _LOOPS = 5_000
 
-Row = dict[str, Any]
-
 
 class Clock:
     """Moved by hand, so that entries expire together when we say so."""
@@ -37,19 +36,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
-
-
-def row(name: str, value: float, unit: str, versus: str, reference: float | None, bound: float | None) -> Row:
-    """`bound`: the most that `value` may be. None: shown, not promised."""
-    return {
-        "name": name,
-        "value": round(value, 3),
-        "unit": unit,
-        "versus": versus if reference is None else f"{versus} {reference:.3g} {unit}",
-        "ratio": None if not reference else round(value / reference, 3),
-        "bound": bound,
-        "ok": bound is None or value <= bound,
-    }
 
 
 async def hits() -> list[Row]:
@@ -204,26 +190,9 @@ async def measure() -> list[Row]:
     return [*await hits(), *await herd(), *await stalls()]
 
 
-def show(rows: list[Row]) -> None:
-    """A small table for a person."""
-    print(f"{'':45} {'value':>10} {'unit':6} {'ratio':>8} {'bound':>7}     versus")
-    for each in rows:
-        ratio = "" if each["ratio"] is None else f"x{each['ratio']:g}"
-        bound, verdict = "", ""
-        if each["bound"] is not None:
-            bound, verdict = f"{each['bound']:g}", "ok" if each["ok"] else "OVER"
-        measured = f"{each['name']:45} {each['value']:>10g} {each['unit']:6}"
-        print(f"{measured} {ratio:>8} {bound:>7} {verdict:4} {each['versus']}")
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    rows = asyncio.run(measure())
-    show(rows)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    options = asked(__doc__).parse_args()
+    keep(asyncio.run(measure()), options.json)
 
 
 if __name__ == "__main__":

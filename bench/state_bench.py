@@ -3,7 +3,6 @@
 Run: python bench/state_bench.py [--json FILE]
 """
 
-import argparse
 import asyncio
 import gc
 import json
@@ -16,6 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from shown import Row
+from shown import asked
+from shown import keep
+from shown import row
+
 from state.memory import MemoryJournal
 from state.sessions import Sessions
 
@@ -27,8 +31,6 @@ STALL_BOUND_MS = 20.0
 _PER_PRINCIPAL = 500
 _LOOPS = 2_000
 
-Row = dict[str, Any]
-
 
 class Clock:
     """Moved by hand, so that sessions expire together when we say so."""
@@ -38,19 +40,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
-
-
-def row(name: str, value: float, unit: str, versus: str, reference: float | None, bound: float | None) -> Row:
-    """`bound`: the most that `value` may be. None: shown, not promised."""
-    return {
-        "name": name,
-        "value": round(value, 3),
-        "unit": unit,
-        "versus": versus if reference is None else f"{versus} {reference:.3g} {unit}",
-        "ratio": None if not reference else round(value / reference, 3),
-        "bound": bound,
-        "ok": bound is None or value <= bound,
-    }
 
 
 async def _each_us(call: Callable[[int], Awaitable[Any]]) -> float:
@@ -155,34 +144,19 @@ def _rss_mb() -> float:
         return int(fields.read().split()[1]) * mmap.PAGESIZE / 2**20
 
 
-def show(rows: list[Row]) -> None:
-    """A small table for a person."""
-    print(f"{'':48} {'value':>10} {'unit':6} {'ratio':>8} {'bound':>7}     versus")
-    for each in rows:
-        ratio = "" if each["ratio"] is None else f"x{each['ratio']:g}"
-        bound, verdict = "", ""
-        if each["bound"] is not None:
-            bound, verdict = f"{each['bound']:g}", "ok" if each["ok"] else "OVER"
-        measured = f"{each['name']:48} {each['value']:>10g} {each['unit']:6}"
-        print(f"{measured} {ratio:>8} {bound:>7} {verdict:4} {each['versus']}")
-
-
 async def measure() -> list[Row]:
     return [*await calls(), *await stall()]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
+    parser = asked(__doc__)
     parser.add_argument("--fill", action="store_true", help="only fill memory and tell how much (used by itself)")
     options = parser.parse_args()
     if options.fill:
         asyncio.run(fill())
         return
     rows = [*asyncio.run(measure()), *memory()]
-    show(rows)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    keep(rows, options.json)
 
 
 if __name__ == "__main__":
