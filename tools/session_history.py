@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import BeforeValidator
 from pydantic import Field
 
+from state.chain import Verdict
 from state.document import document
+from state.errors import StateUnavailable
 from state.histories import Histories
 from state.journal import Event
 from state.patch import difference
@@ -188,10 +190,8 @@ class SessionHistory:
         found, question = shown.session, asked.question(shown.session.handle)
         place = read_cursor(asked.cursor, question=question, fingerprint="")
         window = shown.window.from_place(place.offset)
-        events = await self._histories.events(
-            found.handle, principal=call.principal, after=window.first_read(asked.limit)
-        )
         verdict = await self._histories.verify(found.handle, principal=call.principal)
+        events = await self._events(call, found.handle, window.first_read(asked.limit), verdict)
         beside = shown.fields if asked.cursor is None else {}
         budget = limits.EVENTS_TOKENS_BESIDE if beside else limits.EVENTS_TOKENS
         page = [_event_shown(each) for each in window.page(events, asked.limit)]
@@ -206,6 +206,15 @@ class SessionHistory:
             hints=_hints(shown, asked, verified=verdict.ok),
             next_cursor=make_cursor(page[-1].version, question=question, fingerprint="") if more else None,
         )
+
+    async def _events(self, call: Call, handle: str, after: int, verdict: Verdict) -> tuple[Event, ...]:
+        """None where the history is damaged so that they cannot be read: the verdict is then what there is to tell."""
+        try:
+            return await self._histories.events(handle, principal=call.principal, after=after)
+        except StateUnavailable:
+            if verdict.ok:
+                raise
+            return ()
 
     async def _version(self, call: Call, shown: _Shown, moment: Moment, name: str) -> int:
         return await version_of(self.ports.sessions, call, shown.session.handle, moment, name=name)

@@ -1,6 +1,9 @@
 """The history of a session through a client: what happened, how it was, what changed, and the way back."""
 
 import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from typing import cast
 
@@ -10,6 +13,7 @@ from hypothesis import HealthCheck
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
+from mcp import Client
 
 from tools.tokens import tokens_about
 
@@ -318,7 +322,7 @@ _ASKED = st.fixed_dictionaries(
 
 
 @given(asked=_ASKED)
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whatever_is_asked_of_a_history_is_answered_or_refused(modern: Any, story: str, asked: Any) -> None:
     told = await modern.call_tool("session_history", {"session": story, **asked})
     if told.is_error:
@@ -337,3 +341,27 @@ async def test_looking_back_tells_no_subscriber_that_something_changed_but_resto
     assert told == []
     await ask("session_history", session=story, restore_to=2)
     assert told == [f"uds://sessions/{story}"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE events SET content = replace(content, '\"month\"', '\"MONTH\"') WHERE version = 3 AND n = ",
+        "DELETE FROM events WHERE version = 3 AND n = ",
+    ],
+)
+async def test_a_history_that_was_tampered_with_says_so_and_names_the_event(
+    serve: Any, tmp_path: Path, damage: str
+) -> None:
+    async with serve({"UDS_STATE_DIR": str(tmp_path)}) as server, Client(server) as client:
+        handle = (await client.call_tool("open_session", {})).structured_content["session"]
+        for value in range(4):
+            kept = {"session": handle, "kind": "context", "key": "month", "value": value}
+            assert not (await client.call_tool("remember", kept)).is_error
+        with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as tampering:
+            tampering.execute(f"{damage} (SELECT n FROM sessions WHERE id = ?)", (handle,))
+        told = (await client.call_tool("session_history", {"session": handle})).structured_content
+    assert told["verified"] is False
+    assert "vent 3 " in told["fault"]
+    assert "operator" in told["hints"][0]
+    assert told["version"] == 5
