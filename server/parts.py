@@ -17,6 +17,7 @@ from sources.duckdb.source import DuckDBSource
 from sources.errors import SourceError
 from sources.protocol import Source
 from state.cache import ResultCache
+from state.journal import Journal
 from state.sessions import Sessions
 from tools.ports import Notes
 from tools.ports import Ports
@@ -69,9 +70,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
         cache = ResultCache(clock=time.monotonic, ttl_s=settings.cache_ttl_s or 1.0, max_bytes=settings.cache_max_bytes)
         stack.push_async_callback(cache.aclose)
         store = await stack.enter_async_context(open_store(settings))
-        sessions = Sessions(
-            store.journal, clock=time.time, ttl_s=settings.session_ttl_s, max_age_s=settings.session_max_age_s
-        )
+        sessions = _sessions(store.journal, settings)
         histories = OwnHistories(store.journal, sessions)
         stack.push_async_callback(histories.aclose)
         watchers: list[Callable[[str], None]] = []
@@ -105,6 +104,10 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             resources=Resources(ports),
             _watchers=watchers,
         )
+
+
+def _sessions(journal: Journal, settings: Settings) -> Sessions:
+    return Sessions(journal, clock=time.time, ttl_s=settings.session_ttl_s, max_age_s=settings.session_max_age_s)
 
 
 def _warm(stack: AsyncExitStack, source: Source) -> None:

@@ -22,14 +22,18 @@ def _check_provenance(answer: dict[str, Any]) -> None:
 async def test_every_schema_of_the_sample_is_listed_with_its_size(ask: Any) -> None:
     answer = await ask("list_schemas")
     _check_provenance(answer)
-    listed = {entry["schema"]: entry for entry in answer["schemas"]}
+    listed = {entry["schema"]: entry for entry in answer["schemas"] if entry["source"] == "duckdb"}
     assert set(listed) == {"airlines", "airports", "flights", "planes", "weather"}
-    assert answer["total"] == 5
+    assert answer["total"] == 5 + 3, "with the schemas of the history"
     assert listed["airlines"]["rows"] == 16
     assert listed["flights"]["attributes"] == 19
-    assert answer["sources"] == [
-        {"name": "duckdb", "kind": "duckdb", "status": "ok", "origin": answer["sources"][0]["origin"]}
-    ]
+    assert answer["sources"][0] == {
+        "name": "duckdb",
+        "kind": "duckdb",
+        "status": "ok",
+        "origin": answer["sources"][0]["origin"],
+    }
+    assert [source["name"] for source in answer["sources"]] == ["duckdb", "uds"]
 
 
 async def test_a_search_ranks_and_filters_schemas(ask: Any) -> None:
@@ -45,9 +49,9 @@ async def test_a_search_without_a_match_is_explained(ask: Any) -> None:
 
 
 async def test_a_list_is_paged_by_its_cursor(ask: Any) -> None:
-    first = await ask("list_schemas", limit=2)
-    second = await ask("list_schemas", limit=2, cursor=first["next_cursor"])
-    third = await ask("list_schemas", limit=2, cursor=second["next_cursor"])
+    first = await ask("list_schemas", limit=2, source="duckdb")
+    second = await ask("list_schemas", limit=2, source="duckdb", cursor=first["next_cursor"])
+    third = await ask("list_schemas", limit=2, source="duckdb", cursor=second["next_cursor"])
     names = [entry["schema"] for page in (first, second, third) for entry in page["schemas"]]
     assert names == ["airlines", "airports", "flights", "planes", "weather"]
     assert "next_cursor" not in third
