@@ -129,14 +129,15 @@ class Appends:
                 self._endings.end([before])
             self._endings.delete([before])
         link = first_link(wish.session_id).link
-        values = (wish.session_id, wish.owner, wish.key, wish.at, wish.at, wish.expires_at, link, link)
+        expires_at = wish.at if wish.expires_at is None else wish.expires_at
+        values = (wish.session_id, wish.owner, wish.key, wish.at, wish.at, expires_at, link, link)
         n = self._book.connection.execute(_CREATED, values).lastrowid or 0
         row = Row(
             n=n,
             id=wish.session_id,
             owner=wish.owner,
             accessed_at=wish.at,
-            expires_at=wish.expires_at,
+            expires_at=expires_at,
             ended_at=None,
             version=0,
             nonce="",
@@ -150,12 +151,12 @@ class Appends:
 
     def _extend(self, row: Row, wish: Append) -> None:
         events, size_bytes = _chained(row, wish)
+        row.expires_at = self._endings.end_of_life(row) if wish.expires_at is None else wish.expires_at
         row.accessed_at = max(row.accessed_at, wish.at)
-        row.expires_at = wish.expires_at
         row.size_bytes += size_bytes
         self._book.move(row, events)
         self._book.count(row.owner, events=len(events), size_bytes=size_bytes)
-        self._endings.due_at = min(self._endings.due_at, wish.expires_at)
+        self._endings.expect(row.expires_at)
         if wish.ends:
             self._endings.end([row], at=wish.at)
 

@@ -59,18 +59,18 @@ class Desk:
         self._past_bytes = past_bytes
         self._work: _Work | None = None
 
-    def carry_out(self, wishes: list[Wish], *, flush: bool) -> list[Outcome]:
+    def carry_out(self, wishes: list[Wish], *, flush: bool, try_it: bool = False) -> list[Outcome]:
         """Write all that can be, and say what became of each. Raises `sqlite3.Error`, `OSError`: nothing was written.
 
-        `flush`: touches as well.
+        `flush`: touches as well. `try_it`: something, to know whether that works again.
         """
         work = self._opened()
         due = self.due()
         touches = self._overlay.unsettled() if flush or due else []
-        if not (wishes or touches or due):
+        if not (wishes or touches or due or try_it):
             return []
         try:
-            outcomes, settled = work.transaction(wishes, touches, self._clock)
+            outcomes, settled = work.transaction(wishes, touches, self._clock, try_it=try_it)
         except BaseException as fault:
             self._recover(fault)
             raise
@@ -86,6 +86,9 @@ class Desk:
     def close(self) -> None:
         work, self._work = self._work, None
         if work is not None:
+            # So that nothing is left beside the file; not if others are using it, and then nobody waits for them.
+            work.connection.execute("PRAGMA busy_timeout = 0")
+            work.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             work.connection.close()
         self.anchors.close()
 
@@ -137,10 +140,12 @@ class _Work:
         return moved
 
     def transaction(
-        self, wishes: list[Wish], touches: Touches, clock: Callable[[], float]
+        self, wishes: list[Wish], touches: Touches, clock: Callable[[], float], *, try_it: bool
     ) -> tuple[list[Outcome], list[Touch]]:
         if self._book.begin():
             self._endings.look_again()
+        if try_it:
+            self._rewrite_form()
         settled = self._touch(touches)
         self._book.find(each.session_id for each in wishes if isinstance(each, Append))
         outcomes: list[Outcome] = []
@@ -157,6 +162,11 @@ class _Work:
         self.connection.execute("COMMIT")
         return outcomes, settled
 
+    def _rewrite_form(self) -> None:
+        """Write what is there already."""
+        (form,) = self.connection.execute("PRAGMA user_version").fetchone()
+        self.connection.execute(f"PRAGMA user_version = {form:d}")
+
     def _outcome(self, wish: Append) -> Head | Refusal:
         try:
             return self._appends.write(wish)
@@ -169,5 +179,5 @@ class _Work:
             _TOUCHED.run(self.connection, rows)
             self._book.drop([each for each, _ in touches])
             for _, touch in touches:
-                self._endings.due_at = min(self._endings.due_at, touch.expires_at)
+                self._endings.expect(touch.expires_at)
         return [touch for _, touch in touches]

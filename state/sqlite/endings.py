@@ -48,6 +48,10 @@ class Endings:
         self.due_at = -math.inf
         """When there will be something to do. Others' writes may bring it closer."""
 
+    def expect(self, at: float) -> None:
+        """There will be something to do at this instant."""
+        self.due_at = min(self.due_at, at)
+
     def look_again(self) -> None:
         """Others may have brought the next end closer."""
         self.due_at = -math.inf
@@ -55,7 +59,11 @@ class Endings:
     def alive(self, row: Row, now: float) -> bool:
         if row.ended_at is not None:
             return False
-        return self._overlay.life(row.id, row.accessed_at, row.expires_at)[1] > now
+        return self.end_of_life(row) > now
+
+    def end_of_life(self, row: Row) -> float:
+        """When a session that has not ended will, as this process knows."""
+        return self._overlay.life(row.id, row.accessed_at, row.expires_at)[1]
 
     def end(self, rows: Sequence[Row], *, at: float | None = None) -> None:
         """End live sessions. `at=None`: each at its end of life."""

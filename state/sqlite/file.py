@@ -29,6 +29,9 @@ JOURNAL_NAME: Final = "journal.db"
 BUSY_S: Final = 5.0
 """How long a write waits for the writes of other processes."""
 _LOOK_AGAIN_S: Final = 0.02
+_LOG_PAGES: Final = 4_000
+"""16 MB of log before it is worked into the file: pages that are written again and again are then written once."""
+_LOG_BYTES_KEPT: Final = 64 * 2**20
 _ENGINE_LEAST: Final = (3, 33, 0)
 _PRIVATE_DIRECTORY: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
@@ -101,6 +104,8 @@ class JournalFile:
         connection = connect(self.path, "mode=rw", busy_s=BUSY_S)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")  # what was forgotten is overwritten
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_KEPT}")
         return connection
 
 

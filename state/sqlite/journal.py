@@ -93,7 +93,7 @@ class SqliteJournal:
     def fault(self) -> str | None:
         """What is wrong with the file right now, in plain words. None: nothing."""
         read_only = None if self._file.writable else f"{self.path} is read-only: what is remembered cannot be changed."
-        return self._damage or self._writer.fault or read_only
+        return self._damage or self._readers.fault or self._writer.fault or read_only
 
     async def append(
         self, session_id: str, *, expected: Head | None, drafts: Sequence[Draft], expires_at: float
@@ -103,9 +103,7 @@ class SqliteJournal:
         return await self._appended(session_id, expected, drafts, expires_at, None)
 
     async def compact(self, session_id: str, *, expected: Head, checkpoint: Checkpoint, draft: Draft) -> Head:
-        row = await self._live(session_id)
-        expires_at = self._clock() if row is None else row.expires_at  # then it is refused anyway
-        return await self._appended(session_id, expected, (draft,), expires_at, checkpoint)
+        return await self._appended(session_id, expected, (draft,), None, checkpoint)
 
     async def read(self, session_id: str, *, after: int = 0) -> Chapter | None:
         row = await self._live(session_id)
@@ -182,7 +180,7 @@ class SqliteJournal:
         session_id: str,
         expected: Head | None,
         drafts: Sequence[Draft],
-        expires_at: float,
+        expires_at: float | None,
         checkpoint: Checkpoint | None,
     ) -> Head:
         self._check_open()

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from typing import TypeVar
 
+from state.errors import StateError
 from state.sqlite import refusals
 from state.sqlite.file import BUSY_S
 from state.sqlite.file import JournalFile
@@ -27,6 +28,8 @@ class Readers:
         self._far = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="uds-journal-read")
+        self.fault: str | None = None
+        """What could not be read because the file is damaged. Nothing heals that while it is open. None: nothing."""
 
     def at_once(self, ask: Callable[[sqlite3.Connection], T]) -> T:
         """Ask on this thread, and without any wait: for what takes microseconds. Raises `sqlite3.Error` as it is."""
@@ -39,7 +42,7 @@ class Readers:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, ask)
         except sqlite3.Error as fault:
-            raise refusals.read_refused(self._file.path, fault) from fault
+            raise self._refused(fault) from fault
 
     async def soon(self, ask: Callable[[sqlite3.Connection], T]) -> T:
         """At once, or in a thread if others are in the way."""
@@ -47,13 +50,19 @@ class Readers:
             return self.at_once(ask)
         except sqlite3.Error as fault:
             if not refusals.busy(fault):
-                raise refusals.read_refused(self._file.path, fault) from fault
+                raise self._refused(fault) from fault
         return await self.in_thread(ask)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
         for connection in self._connections:
             connection.close()
+
+    def _refused(self, fault: sqlite3.Error) -> StateError:
+        refusal = refusals.read_refused(self._file.path, fault)
+        if refusals.damaged(fault):
+            self.fault = str(refusal)
+        return refusal
 
     def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
         connection: sqlite3.Connection | None = getattr(self._far, "connection", None)

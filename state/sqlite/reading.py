@@ -31,7 +31,9 @@ _OWNED: Final = "SELECT id, accessed_at, expires_at FROM sessions WHERE owner = 
 _PAST: Final = "SELECT id, ended_at FROM sessions WHERE owner = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC"
 _STANDINGS: Final = (
     "SELECT id, n, version, nonce, accessed_at, expires_at, ended_at, size_bytes, compacted_version FROM sessions "
-    "WHERE owner = ?"
+    "WHERE owner = ?1 AND ended_at IS NULL UNION ALL "
+    "SELECT id, n, version, nonce, accessed_at, expires_at, ended_at, size_bytes, compacted_version FROM sessions "
+    "WHERE owner = ?1 AND ended_at IS NOT NULL"
 )
 _CHECKPOINT: Final = (
     "SELECT version, nonce, state, digest FROM checkpoints WHERE n = ? AND version <= ? ORDER BY version DESC"

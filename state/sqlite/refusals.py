@@ -9,6 +9,7 @@ from state.errors import StateError
 from state.errors import StateUnavailable
 
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _WAYS_OUT: Final = {
     sqlite3.SQLITE_FULL: "the disk is full. Make room on it; nothing else has to be done",
     sqlite3.SQLITE_READONLY: "it is read-only. Give this user the right to write it and its folder",
@@ -23,6 +24,11 @@ _WAYS_OUT: Final = {
 def busy(fault: sqlite3.Error) -> bool:
     """Whether others only hold the file, so that trying again later is worth it."""
     return _code(fault) in _BUSY
+
+
+def damaged(fault: sqlite3.Error) -> bool:
+    """Whether the file is not as it was written."""
+    return _code(fault) in _DAMAGE or "decode" in str(fault)  # text that is none has no code of SQLite's
 
 
 def write_refused(path: Path, fault: sqlite3.Error | OSError) -> StateError:

@@ -26,7 +26,8 @@ class Append:
     key: str | None
     """The idempotency key of the first event."""
     at: float
-    expires_at: float
+    expires_at: float | None
+    """None: as it is."""
     touch: Touch | None
     """The newest one before this write: it is settled by it."""
     answer: asyncio.Future[Head]
@@ -35,7 +36,7 @@ class Append:
 
     @property
     def ends(self) -> bool:
-        return self.expires_at <= self.at
+        return self.expires_at is not None and self.expires_at <= self.at
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -62,7 +62,6 @@ class Writer:
     async def close(self) -> None:
         """Write what is wanted and all touches, then let go of the file."""
         if self._thread is not None:
-            self._wanted.put([Flush()])
             self._wanted.put(None)
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
@@ -76,6 +75,7 @@ class Writer:
                 _log.exception("a write to %s failed for a reason nobody thought of", self._desk.path)
                 self._fail(wishes, StateUnavailable(f"{self._desk.path} cannot be written: {fault}. See the log."))
             go_on = go_on and not (self._loop is None or self._loop.is_closed())
+        self._carry_out([Flush()])
         with suppress(sqlite3.Error):
             self._desk.close()
 
@@ -96,7 +96,7 @@ class Writer:
         now_s = time.monotonic()
         flush = now_s - self._flushed_s >= TICK_S or any(isinstance(each, Flush) for each in wishes)
         try:
-            outcomes = self._desk.carry_out(wishes, flush=flush)
+            outcomes = self._desk.carry_out(wishes, flush=flush, try_it=self._fault is not None)
         except (sqlite3.Error, OSError) as fault:
             self._fail(wishes, refusals.write_refused(self._desk.path, fault))
             return
