@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
 from typing import TYPE_CHECKING
 from typing import Final
+from typing import TypeAlias
 
 from server.exit_codes import EXIT_DONE
 from server.exit_codes import EXIT_FAILED

@@ -61,9 +61,7 @@ def verification_text(verification: Verification) -> str:
         f"{verification.path}: checked {verification.sessions:,} sessions with {verification.events:,} events, "
         f"{verification.anchored:,} of them against their anchors"
     )
-    forgotten = [f"{verification.forgotten:,} were forgotten on request, and still verify"] * bool(
-        verification.forgotten
-    )
+    forgotten = [f"forgotten on request: {verification.forgotten:,}"] * (verification.forgotten > 0)
     outcome = "everything is as it was written" if verification.ok else _REMEDY
     return "\n".join([checked, *forgotten, *shown, outcome])
 

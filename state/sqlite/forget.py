@@ -8,6 +8,7 @@ from pathlib import Path
 
 from state.chain import Link
 from state.journal import Draft
+from state.sqlite.file import BUSY_S
 from state.sqlite.records import Row
 from state.sqlite.records import count_again
 from state.sqlite.records import event_of
@@ -37,10 +38,13 @@ class Forgotten:
     """Others were reading, so older copies may still lie in the file's `-wal`; forgetting again clears it."""
 
 
-def forget(path: Path, *, session: str | None = None, principal: str | None = None, now: float) -> Forgotten:
+def forget(
+    path: Path, *, session: str | None = None, principal: str | None = None, now: float, patience_s: float = BUSY_S
+) -> Forgotten:
     """Destroy the contents of one session, or of all sessions of a principal, live or ended, and his name with them.
 
     The session's name may be cut to six characters or more. May be repeated: what is forgotten stays so.
+    `patience_s`: how long to wait for those who are reading.
     Raises `InvalidValue` (no such session), `StateBusy`, `StateUnavailable`.
     """
     events, size_bytes, done = 0, 0, list[str]()
@@ -51,7 +55,7 @@ def forget(path: Path, *, session: str | None = None, principal: str | None = No
             if emptied:
                 done.append(each)
                 events, size_bytes = events + emptied, size_bytes + row.size_bytes
-        lingering = not _cleared(journal)
+        lingering = not _cleared(journal, patience_s)
     return Forgotten(sessions=tuple(done), events=events, size_bytes=size_bytes, lingering=lingering)
 
 
@@ -94,8 +98,9 @@ def _empty(journal: sqlite3.Connection, n: int, row: Row, now: float) -> tuple[i
     return len(events), Link(version=added.version, link=added.link)
 
 
-def _cleared(journal: sqlite3.Connection) -> bool:
-    """Whether nothing is left in the `-wal`: waits for readers as long as for any lock."""
+def _cleared(journal: sqlite3.Connection, patience_s: float) -> bool:
+    """Whether nothing is left in the `-wal`."""
+    journal.execute(f"PRAGMA busy_timeout = {int(patience_s * 1_000)}")
     busy, _frames, _moved = journal.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
 

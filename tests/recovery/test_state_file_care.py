@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -81,9 +82,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "journal.db"
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A file that no test changes."""
+    path = tmp_path_factory.mktemp("filled") / "journal.db"
+    return path, asyncio.run(_fill(path, ManualClock(_NOW)))
+
+
 @pytest.fixture
-def handles(path: Path, clock: ManualClock) -> dict[str, str]:
-    return asyncio.run(_fill(path, clock))
+def handles(path: Path, filled: tuple[Path, dict[str, str]]) -> dict[str, str]:
+    shutil.copytree(filled[0].parent, path.parent)
+    return filled[1]
 
 
 def _histories(path: Path) -> _Histories:
@@ -140,6 +149,9 @@ def test_a_file_as_the_product_leaves_it_is_good(path: Path, handles: dict[str, 
     assert all(verify_file(path, session=each).ok for each in handles.values())
 
 
+_ONE_MORE = "INSERT INTO events SELECT n, 5, nonce, salt, content, digest, link FROM events WHERE n = ? AND version = 4"
+
+
 @pytest.mark.parametrize(
     ("statement", "version"),
     [
@@ -150,10 +162,7 @@ def test_a_file_as_the_product_leaves_it_is_good(path: Path, handles: dict[str, 
         ("DELETE FROM events WHERE n = ? AND version = 2", 2),
         ("DELETE FROM events WHERE n = ? AND version = 4", 4),
         ("DELETE FROM events WHERE n = ?", 1),
-        (
-            "INSERT INTO events SELECT n, 5, nonce, salt, content, digest, link FROM events WHERE n = ? AND version = 4",
-            5,
-        ),
+        (_ONE_MORE, 5),
         ("UPDATE sessions SET id = 'another-name-altogether' WHERE n = ?", 1),
         ("UPDATE sessions SET owner = 'eve' WHERE n = ?", 1),
         ("DELETE FROM sessions WHERE n = ?", 1),
@@ -743,11 +752,10 @@ def reader(path: Path, handles: dict[str, str]) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-@pytest.mark.slow
 def test_copies_that_linger_because_of_a_reader_are_told(
     path: Path, handles: dict[str, str], reader: sqlite3.Connection
 ) -> None:
-    forgotten = forget(path, session=handles["other"], now=_NOW)
+    forgotten = forget(path, session=handles["other"], now=_NOW, patience_s=0.1)
     assert forgotten.lingering
     reader.execute("COMMIT")
     assert not forget(path, session=handles["other"], now=_NOW).lingering
