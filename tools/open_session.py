@@ -65,7 +65,7 @@ class OpenSession:
     ) -> Rendered:
         """Open a session that remembers goals, findings and what was explored; pass its handle to later calls.
 
-        It lives until idle for ttl. recall finds it again.
+        It lives until idle for ttl, across restarts when state is kept on disk. recall finds it again.
         """
         if at is not None and branch_of is None:
             raise InvalidArgument("at belongs to branch_of: pass the handle of the session to branch, or leave out at")
