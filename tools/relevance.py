@@ -35,7 +35,7 @@ _VALUE = 0.6
 """What a value is worth beside a single hit in an attribute's name, which is 1; only the word itself counts there."""
 _ALONE = 0.3
 """Share of its relevance that a schema keeps whose source meets nothing else of the question."""
-_EMPTY = 0.5
+_EMPTY = 0.2
 """Share of its relevance that a schema without rows keeps."""
 _STEM = 0.95
 _ABBREVIATION = 0.9
@@ -128,19 +128,20 @@ class Index:
         Among the best, what an earlier one has already is worth less in the next, so that all of the question is met.
         """
         met = self._met(question)
-        plain = self._fitted(met, self._totals(met))
+        factors = self._factors(met)
+        plain = [total * factor for total, factor in zip(self._totals(met), factors, strict=True)]
         found = self._spread(plain)
         covered = [0.0] * len(met)
         waiting = sorted((place for place, score in enumerate(found) if score), key=lambda place: -found[place])[:_POOL]
         ceiling = math.inf
         for _ in range(min(_PICKS, len(waiting))):
-            lost = {place: self._lost(met, covered, place) for place in waiting}
+            lost = {place: factors[place] * self._lost(met, covered, place) for place in waiting}
             best = max(waiting, key=lambda place: found[place] - lost[place])
             waiting.remove(best)
             ceiling = found[best] = min(ceiling, found[best] - lost[best])
             covered = [max(had, hits.get(best, 0.0)) for had, (_, hits) in zip(covered, met, strict=True)]
         for place in waiting:
-            found[place] = min(ceiling, found[place] - self._lost(met, covered, place))
+            found[place] = min(ceiling, found[place] - factors[place] * self._lost(met, covered, place))
         return found
 
     def _lost(self, met: "Sequence[_Met]", covered: Sequence[float], place: int) -> float:
@@ -153,10 +154,13 @@ class Index:
         for rarity, hits in met:
             for place, hit in hits.items():
                 totals[place] += rarity * hit
-        return [total * _EMPTY if each.empty else total for total, each in zip(totals, self.documents, strict=True)]
+        return totals
 
-    def _fitted(self, met: "Sequence[_Met]", totals: list[float]) -> list[float]:
-        """Scores by how much of the question their source meets as a whole: an answer seldom needs two sources."""
+    def _factors(self, met: "Sequence[_Met]") -> list[float]:
+        """What each document's relevance is multiplied by: less without rows, and less where its source meets little.
+
+        An answer seldom needs two sources, so one that meets more of the question as a whole comes first.
+        """
         sources = [each.source for each in self.documents]
         meets = dict.fromkeys(sources, 0.0)
         for rarity, hits in met:
@@ -167,8 +171,8 @@ class Index:
                 meets[source] += rarity * hit
         most = max(meets.values(), default=0.0) or 1.0
         return [
-            total * (_ALONE + (1 - _ALONE) * meets[source] / most)
-            for total, source in zip(totals, sources, strict=True)
+            (_ALONE + (1 - _ALONE) * meets[each.source] / most) * (_EMPTY if each.empty else 1.0)
+            for each in self.documents
         ]
 
     def _spread(self, scores: Sequence[float]) -> list[float]:
