@@ -63,7 +63,7 @@ def test_every_command_tells_all_faults_of_the_settings_and_exits_with_2(command
     answer = _run(*command, SESSION_TTL="soon", UDS_WORKERS="99", STATE_STORE_TYPE="redis")
     assert (answer.returncode, answer.stdout) == (2, "")
     assert "3 settings are not allowed" in answer.stderr
-    for told in ("SESSION_TTL=soon", "UDS_WORKERS=99", "STATE_STORE_TYPE=redis", "use memory", "1 to 8"):
+    for told in ("SESSION_TTL=soon", "UDS_WORKERS=99", "STATE_STORE_TYPE=redis", "sqlite or memory", "1 to 8"):
         assert told in answer.stderr
 
 
@@ -135,6 +135,8 @@ def test_demo_shows_a_whole_exploration_without_a_terminal() -> None:
     assert answer.returncode == 0, answer.stderr
     for call in ("open_session", "list_schemas", "describe_schema", "profile_attribute", "run_query", "remember"):
         assert call in answer.stdout
+    assert answer.stdout.count("as a host would") == 2, "a second server goes on where the first left off"
+    assert "hash chain verified" in answer.stdout
     assert "from cache" in answer.stdout
     assert "\x1b[" not in answer.stdout  # colour is for terminals
     done = re.search(r"Done in ([\d.]+) s", answer.stdout)

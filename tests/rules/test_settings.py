@@ -17,6 +17,7 @@ from server.settings_values import duration_s
 from server.settings_values import duration_text
 from server.settings_values import size_bytes
 from server.settings_values import size_text
+from state.journal import Quota
 
 
 def _fault_of(**environ: str) -> SettingsFault:
@@ -28,8 +29,9 @@ def _fault_of(**environ: str) -> SettingsFault:
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
     settings = read_settings({})
     assert settings.paths == ()
-    assert settings.store == "memory"
-    assert (settings.session_ttl_s, settings.cache_ttl_s) == (3600.0, 300.0)
+    assert settings.store == "sqlite"
+    assert (settings.session_ttl_s, settings.cache_ttl_s) == (7 * 86_400.0, 300.0)
+    assert (settings.session_max_age_s, settings.retention_s) == (90 * 86_400.0, 30 * 86_400.0)
     assert (settings.redis_url, settings.redis_max_retries, settings.redis_pool_size) == (None, 3, 10)
     assert (settings.workers, settings.query_timeout_s) == (2, 30.0)
     assert (settings.memory_limit_bytes, settings.cache_max_bytes) == (10**9, 64 * 2**20)
@@ -109,11 +111,45 @@ def test_a_size_shown_is_a_size_that_reads_back_nearly_the_same(kilobytes: int) 
     assert size_bytes(0, 10**13)(size_text(size)) == size
 
 
-@pytest.mark.parametrize("store", ["sqlite", "redis"])
-def test_a_store_of_a_later_version_is_refused_with_what_to_use(store: str) -> None:
-    (fault,) = _fault_of(STATE_STORE_TYPE=store).faults
-    assert fault.value == store
-    assert "not available in this version, use memory" in fault.allowed
+def test_a_store_of_a_later_version_is_refused_with_what_to_use() -> None:
+    (fault,) = _fault_of(STATE_STORE_TYPE="redis").faults
+    assert fault.value == "redis"
+    assert fault.allowed == "sqlite or memory (redis is not available in this version)"
+
+
+def test_state_is_kept_on_disk_unless_asked_otherwise() -> None:
+    assert read_settings({}).store == "sqlite"
+    assert read_settings({"STATE_STORE_TYPE": "memory"}).store == "memory"
+
+
+@pytest.mark.parametrize(
+    ("text", "quota"),
+    [
+        ("", Quota(sessions=1_000, events=1_000_000, size_bytes=256 * 10**6)),
+        ("5 sessions", Quota(sessions=5)),
+        ("1MiB,20 Events", Quota(events=20, size_bytes=2**20)),
+        ("2 sessions, 3 events, 4GB", Quota(sessions=2, events=3, size_bytes=4 * 10**9)),
+    ],
+)
+def test_quotas_are_read_and_what_is_left_out_keeps_its_default(text: str, quota: Quota) -> None:
+    assert read_settings({"UDS_QUOTA": text}).quota == quota
+
+
+@pytest.mark.parametrize("text", ["0 sessions", "many", "5", "5 sessions, 6 sessions", "1KB", "5 sessions 6 events"])
+def test_quotas_that_make_no_sense_are_a_fault(text: str) -> None:
+    assert [each.variable for each in _fault_of(UDS_QUOTA=text).faults] == ["UDS_QUOTA"]
+
+
+def test_the_environment_names_the_conversation_where_a_key_says_so() -> None:
+    assert read_settings({}).own_conversation is None
+    assert read_settings({"CLAUDE_CODE_SESSION_ID": "x"}).own_conversation == "CLAUDE_CODE_SESSION_ID:x"
+    assert read_settings({"MINE": "y", "UDS_CONVERSATION_KEYS": "a, env:MINE"}).own_conversation == "MINE:y"
+    assert read_settings({"CLAUDE_CODE_SESSION_ID": "x", "UDS_CONVERSATION_KEYS": "none"}).own_conversation is None
+    assert "secret" not in repr(read_settings({"CLAUDE_CODE_SESSION_ID": "secret"}))
+
+
+def test_a_conversation_key_with_odd_characters_is_a_fault() -> None:
+    assert [each.variable for each in _fault_of(UDS_CONVERSATION_KEYS="a b").faults] == ["UDS_CONVERSATION_KEYS"]
 
 
 def test_several_paths_are_separated_as_in_path_or_by_line_ends(tmp_path: Path) -> None:
@@ -175,9 +211,13 @@ def test_misspelt_variables_of_ours_are_told_and_those_of_others_are_not() -> No
     assert settings.unknown == ("UDS_DTA",)
 
 
+_NOT_SET = 2
+"""Fields that are found and not set: `unknown` and `own_conversation`."""
+
+
 def test_every_field_is_described_and_every_setting_is_explained() -> None:
     rows = read_settings({}).described()
-    assert len(rows) == len({row.name for row in rows}) == len(fields(Settings)) - 1  # `unknown` is no setting
+    assert len(rows) == len({row.name for row in rows}) == len(fields(Settings)) - _NOT_SET
     assert len(rows) <= 20
     assert all(row.meaning and row.default and row.value for row in rows)
 
