@@ -27,7 +27,7 @@ __all__ = ["DamagedFile", "ForeignFile", "InUse", "NewerFile", "UnwritableFile",
 JOURNAL_NAME: Final = "journal.db"
 """Its name inside the state directory."""
 BUSY_S: Final = 5.0
-"""How long a write waits for the writes of other processes."""
+"""How long others are waited for."""
 _LOOK_AGAIN_S: Final = 0.02
 _LOG_PAGES: Final = 4_000
 """16 MB of log before it is worked into the file: pages that are written again and again are then written once."""
@@ -91,6 +91,8 @@ class JournalFile:
     writable: bool
     immutable: bool
     """It can be neither written nor shared with writers: it is read as it lies there."""
+    busy_s: float = BUSY_S
+    """How long a write waits for those of other processes."""
 
     def reading(self, *, busy_s: float) -> sqlite3.Connection:
         """A connection that never writes. Raises `sqlite3.Error`."""
@@ -101,7 +103,7 @@ class JournalFile:
 
     def writing(self) -> sqlite3.Connection:
         """A connection whose commits are on the disk when they return. Raises `sqlite3.Error`."""
-        connection = connect(self.path, "mode=rw", busy_s=BUSY_S)
+        connection = connect(self.path, "mode=rw", busy_s=self.busy_s)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")  # what was forgotten is overwritten
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")

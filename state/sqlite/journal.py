@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from state.journal import Mark
 from state.journal import Quota
 from state.sqlite import reading
 from state.sqlite.desk import Desk
+from state.sqlite.file import BUSY_S
 from state.sqlite.file import open_file
 from state.sqlite.file import share
 from state.sqlite.overlay import Overlay
@@ -45,7 +47,8 @@ class SqliteJournal:
     """A `Journal` and a `Past`, for one event loop. Ended sessions are kept for `kept_past_s` seconds (0: not at all).
 
     `past_bytes`: what the ended sessions of one owner may hold together; the oldest go first. None: as much as the
-    live ones. Raises what `open_file` raises. Closed by `aclose`; a process that just dies leaves nothing to repair.
+    live ones. `busy_s`: how long a write waits for those of other processes. Raises what `open_file` raises. Closed by
+    `aclose`; a process that just dies leaves nothing to repair.
     """
 
     def __init__(
@@ -56,9 +59,10 @@ class SqliteJournal:
         quota: Quota = Quota(),  # noqa: B008 - frozen
         kept_past_s: float = 30 * 86_400.0,
         past_bytes: int | None = None,
+        busy_s: float = BUSY_S,
     ) -> None:
         self.path = path
-        self._file = open_file(path)
+        self._file = replace(open_file(path), busy_s=busy_s)
         self._hold = share(path)
         self._clock = clock
         self._kept_past_s = kept_past_s

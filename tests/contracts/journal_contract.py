@@ -1,6 +1,6 @@
-"""What every journal must do, as one suite: subclass `JournalContract` and override the fixture `journal`.
+"""What every journal must do, as one suite: subclass `JournalContract` and override `journal` and `scant`.
 
-The journal under test goes by the fixture `clock`.
+The journals under test go by the fixture `clock`.
 """
 
 from typing import Any
@@ -8,15 +8,20 @@ from typing import Any
 import anyio
 import pytest
 
+from state.errors import OverLimit
 from state.journal import AlreadyOpened
 from state.journal import Chapter
+from state.journal import Checkpoint
 from state.journal import Draft
 from state.journal import Head
 from state.journal import Journal
+from state.journal import Quota
 from state.journal import VersionMoved
 from tests.conftest import ManualClock
 
 LIFE_S = 100.0
+SCANT = Quota(sessions=3, events=10, size_bytes=2_000)
+NOTHING: dict[str, Any] = {}
 _WRITERS = 16
 
 
@@ -28,6 +33,16 @@ async def written(journal: Journal, clock: ManualClock, session_id: str, *bodies
     """A new session with one event per body."""
     drafts = [draft(body) for body in bodies or ({},)]
     return await journal.append(session_id, expected=None, drafts=drafts, expires_at=clock() + LIFE_S)
+
+
+async def went_on(journal: Journal, clock: ManualClock, session_id: str, head: Head, *bodies: dict[str, Any]) -> Head:
+    """The session with one more event per body."""
+    drafts = [draft(body) for body in bodies or ({},)]
+    return await journal.append(session_id, expected=head, drafts=drafts, expires_at=clock() + LIFE_S)
+
+
+def folded(head: Head, text: str = "") -> Checkpoint:
+    return Checkpoint(version=head.version, nonce=head.nonce, state=f"as of {head.etag}{text}".encode())
 
 
 async def found(journal: Journal, session_id: str, *, after: int = 0) -> Chapter:
@@ -43,6 +58,12 @@ class JournalContract:
         """The journal under test, empty."""
         _ = clock
         pytest.fail("a contract class overrides the fixture `journal`")
+
+    @pytest.fixture
+    def scant(self, clock: ManualClock) -> Journal:
+        """As `journal`, and each owner has the quota `SCANT`."""
+        _ = clock
+        pytest.fail("a contract class overrides the fixture `scant`")
 
     async def test_what_was_appended_is_read_back_in_order(self, journal: Journal, clock: ManualClock) -> None:
         head = await written(journal, clock, "s", {"n": 1}, {"n": 2})
@@ -310,6 +331,174 @@ class JournalContract:
         seen = journal.statistics()
         assert (seen.sessions, seen.events) == (2, 3)
         assert seen.size_bytes == (await found(journal, "s")).size_bytes + (await found(journal, "t")).size_bytes
+
+    async def test_a_good_history_verifies_whatever_it_went_through(self, journal: Journal, clock: ManualClock) -> None:
+        head = await written(journal, clock, "s", {"n": 1}, {"n": 2})
+        await written(journal, clock, "t", {"n": 3})
+        head = await went_on(journal, clock, "s", head, {"n": 4}, {"text": "漢" * 1_000})
+        with pytest.raises(VersionMoved):
+            await journal.append("s", expected=None, drafts=[draft()], expires_at=clock() + LIFE_S)
+        seen = await journal.verify("s")
+        assert seen is not None
+        assert (seen.ok, seen.events, seen.version, seen.fault) == (True, 4, None, None)
+        assert head.version == 4
+
+    async def test_there_is_nothing_to_verify_of_a_session_that_is_unknown_or_expired(
+        self, journal: Journal, clock: ManualClock
+    ) -> None:
+        await written(journal, clock, "s")
+        clock.advance(LIFE_S)
+        assert await journal.verify("s") is None
+        assert await journal.verify("nobody") is None
+
+    async def test_the_newest_checkpoint_up_to_a_version_is_found(self, journal: Journal, clock: ManualClock) -> None:
+        heads = [await written(journal, clock, "s")]
+        assert await journal.checkpoint("s") is None
+        for _ in range(2):
+            journal.keep_checkpoint("s", folded(heads[-1]))
+            heads.append(await went_on(journal, clock, "s", heads[-1]))
+        one, two = folded(heads[0]), folded(heads[1])
+        assert await journal.checkpoint("s") == two
+        assert [await journal.checkpoint("s", most=most) for most in (0, 1, 2, 3)] == [None, one, two, two]
+
+    async def test_a_checkpoint_that_is_not_of_this_history_is_not_kept(
+        self, journal: Journal, clock: ManualClock
+    ) -> None:
+        head = await written(journal, clock, "s")
+        await written(journal, clock, "t")
+        journal.keep_checkpoint("nobody", folded(head))
+        journal.keep_checkpoint("t", folded(head))
+        journal.keep_checkpoint("s", Checkpoint(version=head.version, nonce="another", state=b""))
+        journal.keep_checkpoint("s", Checkpoint(version=head.version + 1, nonce=head.nonce, state=b""))
+        journal.keep_checkpoint("s", Checkpoint(version=0, nonce=head.nonce, state=b""))
+        await went_on(journal, clock, "s", head)
+        assert [await journal.checkpoint(each) for each in ("s", "t", "nobody")] == [None, None, None]
+
+    async def test_checkpoints_are_gone_with_their_session(self, journal: Journal, clock: ManualClock) -> None:
+        head = await written(journal, clock, "s")
+        journal.keep_checkpoint("s", folded(head))
+        await went_on(journal, clock, "s", head)
+        clock.advance(LIFE_S)
+        assert await journal.checkpoint("s") is None
+        await written(journal, clock, "s", {}, {})
+        assert await journal.checkpoint("s") is None
+
+    async def test_compacting_drops_what_the_checkpoint_stands_for_and_nothing_else(
+        self, journal: Journal, clock: ManualClock
+    ) -> None:
+        third = await written(journal, clock, "s", {"n": 1}, {"n": 2}, {"n": 3})
+        fifth = await went_on(journal, clock, "s", third, {"n": 4}, {"n": 5})
+        before = await found(journal, "s")
+        head = await journal.compact("s", expected=fifth, checkpoint=folded(third), draft=draft({"n": 6}))
+        after = await found(journal, "s")
+        assert (head.version, after.head) == (6, head)
+        assert [(event.version, event.body) for event in after.events] == [(n, {"n": n}) for n in (4, 5, 6)]
+        assert [event.version for event in (await found(journal, "s", after=4)).events] == [5, 6]
+        assert [event.version for event in (await found(journal, "s", after=2)).events] == [4, 5, 6]
+        assert after.size_bytes * 5 == before.size_bytes * 3, "the events are of one size"
+        assert (journal.statistics().events, journal.statistics().size_bytes) == (3, after.size_bytes)
+        assert await journal.checkpoint("s") == folded(third)
+
+    async def test_a_compacted_session_verifies_and_is_written_on_and_compacted_again(
+        self, journal: Journal, clock: ManualClock
+    ) -> None:
+        head = await written(journal, clock, "s", {}, {})
+        for _ in range(3):
+            head = await journal.compact("s", expected=head, checkpoint=folded(head), draft=draft())
+            assert [event.version for event in (await found(journal, "s")).events] == [head.version]
+            head = await went_on(journal, clock, "s", head, {}, {})
+        seen = await journal.verify("s")
+        assert seen is not None
+        assert (seen.ok, seen.events, head.version) == (True, 3, 11)
+        assert [event.version for event in (await found(journal, "s")).events] == [9, 10, 11]
+
+    async def test_the_checkpoint_of_a_compaction_outlives_later_checkpoints(
+        self, journal: Journal, clock: ManualClock
+    ) -> None:
+        base = await written(journal, clock, "s")
+        head = await journal.compact("s", expected=base, checkpoint=folded(base), draft=draft())
+        for _ in range(5):
+            journal.keep_checkpoint("s", folded(head))
+            head = await went_on(journal, clock, "s", head)
+        assert await journal.checkpoint("s", most=base.version) == folded(base)
+
+    async def test_a_compaction_that_is_refused_drops_nothing(self, journal: Journal, clock: ManualClock) -> None:
+        first = await written(journal, clock, "s")
+        head = await went_on(journal, clock, "s", first)
+        with pytest.raises(VersionMoved) as refused:
+            await journal.compact("s", expected=first, checkpoint=folded(first), draft=draft())
+        assert refused.value.head == head
+        with pytest.raises(VersionMoved) as unknown:
+            await journal.compact("nobody", expected=head, checkpoint=folded(first), draft=draft())
+        assert unknown.value.head is None
+        for wrong in (folded(Head(version=1, nonce="another")), folded(Head(version=9, nonce=head.nonce))):
+            with pytest.raises(ValueError, match="history"):
+                await journal.compact("s", expected=head, checkpoint=wrong, draft=draft())
+        assert [event.version for event in (await found(journal, "s")).events] == [1, 2]
+
+    async def test_compacting_is_an_access_and_leaves_the_end_of_life_alone(
+        self, journal: Journal, clock: ManualClock
+    ) -> None:
+        head = await written(journal, clock, "s")
+        clock.advance(10)
+        await journal.touch("s", expires_at=clock() + 2 * LIFE_S)
+        end = clock() + 2 * LIFE_S
+        clock.advance(10)
+        await journal.compact("s", expected=head, checkpoint=folded(head), draft=draft())
+        chapter = await found(journal, "s")
+        assert (chapter.accessed_at, chapter.expires_at) == (clock(), end)
+
+    async def test_an_owner_holds_no_more_sessions_than_the_quota_and_others_are_not_affected(
+        self, scant: Journal, clock: ManualClock
+    ) -> None:
+        heads = [await written(scant, clock, name) for name in ("a", "b", "c")]
+        with pytest.raises(OverLimit, match="3 open sessions"):
+            await written(scant, clock, "d")
+        assert await scant.read("d") is None
+        await scant.append("x", expected=None, drafts=[draft(actor="bob")], expires_at=clock() + LIFE_S)
+        await scant.append("a", expected=heads[0], drafts=[draft()], expires_at=clock())
+        await written(scant, clock, "d")
+        assert set(await scant.sessions("ann")) == {"b", "c", "d"}
+
+    async def test_an_owner_holds_no_more_events_than_the_quota(self, scant: Journal, clock: ManualClock) -> None:
+        head = await written(scant, clock, "a", *[NOTHING] * 6)
+        await written(scant, clock, "b", *[NOTHING] * 3)
+        with pytest.raises(OverLimit, match="10 events"):
+            await went_on(scant, clock, "a", head, {}, {})
+        assert (await found(scant, "a")).head == head
+        head = await went_on(scant, clock, "a", head)
+        head = await scant.compact("a", expected=head, checkpoint=folded(head), draft=draft())
+        await went_on(scant, clock, "a", head, *[NOTHING] * 6)
+
+    async def test_an_owner_holds_no_more_bytes_than_the_quota(self, scant: Journal, clock: ManualClock) -> None:
+        head = await written(scant, clock, "a", {"text": "x" * 1_500})
+        with pytest.raises(OverLimit, match="2000 bytes"):
+            await written(scant, clock, "b", {"text": "ü" * 300})
+        assert await scant.sessions("ann") == ("a",)
+        last = await scant.append("a", expected=head, drafts=[draft({"text": "x" * 1_500})], expires_at=clock())
+        assert last.version == 2, "a session that ends is never refused for want of room"
+        await written(scant, clock, "b", {"text": "ü" * 300})
+
+    async def test_expired_sessions_are_not_held_against_their_owner(self, scant: Journal, clock: ManualClock) -> None:
+        for name in ("a", "b", "c"):
+            await written(scant, clock, name, {}, {}, {})
+        clock.advance(LIFE_S)
+        for name in ("d", "e", "f"):
+            await written(scant, clock, name, {}, {}, {})
+        assert set(await scant.sessions("ann")) == {"d", "e", "f"}
+
+    async def test_who_asks_again_with_a_key_is_told_so_before_any_quota(
+        self, scant: Journal, clock: ManualClock
+    ) -> None:
+        head = await scant.append("a", expected=None, drafts=[draft(key="once")], expires_at=clock() + LIFE_S)
+        await written(scant, clock, "b")
+        await written(scant, clock, "c")
+        with pytest.raises(AlreadyOpened) as refused:
+            await scant.append("d", expected=None, drafts=[draft(key="once")] * 20, expires_at=clock() + LIFE_S)
+        assert refused.value.session_id == "a"
+        with pytest.raises(VersionMoved):
+            await scant.append("a", expected=None, drafts=[draft()] * 20, expires_at=clock() + LIFE_S)
+        assert (await found(scant, "a")).head == head
 
     async def _race(
         self, journal: Journal, clock: ManualClock, session_id: str, *, expect_existing: bool

@@ -8,6 +8,7 @@ from state.memory import SWEEP_SESSIONS
 from state.memory import MemoryJournal
 from tests.conftest import ManualClock
 from tests.contracts.journal_contract import LIFE_S
+from tests.contracts.journal_contract import SCANT
 from tests.contracts.journal_contract import JournalContract
 from tests.contracts.journal_contract import draft
 from tests.contracts.journal_contract import written
@@ -17,6 +18,10 @@ class TestMemoryJournal(JournalContract):
     @pytest.fixture
     def journal(self, clock: ManualClock) -> Journal:
         return MemoryJournal(clock)
+
+    @pytest.fixture
+    def scant(self, clock: ManualClock) -> Journal:
+        return MemoryJournal(clock, quota=SCANT)
 
 
 @pytest.mark.anyio
