@@ -28,7 +28,7 @@ from state.ledger_rows import session_row
 
 _MANY_EVENTS: Final = 200
 """More are made rows of in a thread."""
-_COUNTED_BYTES: Final = 4 * 2**20
+_COUNTED_BYTES: Final = 2**19
 """Events at rest that one call folds only to count what is in them: about 50 ms."""
 
 
@@ -78,7 +78,8 @@ class Ledger:
         marks = await self._reads.marks()
         known = {each: found for each, found in self._counted.items() if _still(found, marks.get(each))}
         known |= await self._count({each: mark for each, mark in marks.items() if each not in known})
-        self._counted = known
+        self._counted.clear()
+        self._counted.update(known)
         is_complete = len(known) == len(marks)
         return Tally(
             sessions=len(marks),
@@ -88,7 +89,7 @@ class Ledger:
 
     def reader(self) -> "Reader":
         """A new reader, at the beginning."""
-        return Reader(self._reads)
+        return Reader(self._reads, self._counted)
 
     async def _count(self, marks: Mapping[str, Mark]) -> dict[str, "_Counted"]:
         found: dict[str, _Counted] = {}
@@ -101,14 +102,17 @@ class Ledger:
             if chapter is not None:
                 row, findings = await _session_rows(self._reads, each, mark, chapter)
                 found[each] = _Counted(mark.content, row.events, len(findings))
+            await asyncio.sleep(0)  # others go on between two sessions
         return found
 
 
 class Reader:
     """One way through a ledger, used by one task at a time."""
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads, counted: dict[str, "_Counted"]) -> None:
+        """`counted`: told of what is counted on the way."""
         self._reads = reads
+        self._counted = counted
         self._held: dict[str, _Held] = {}
 
     async def entries(self) -> AsyncGenerator[Entries]:
@@ -128,6 +132,7 @@ class Reader:
             found = await self._entries(handle, mark, held)
             if found is not None:
                 yield found
+            await asyncio.sleep(0)  # others go on between two sessions
 
     async def _entries(self, handle: str, mark: Mark, held: "_Held | None") -> Entries | None:
         after = 0 if held is None else held.mark.version
@@ -141,6 +146,7 @@ class Reader:
             raise HistoryRewritten
         new = tuple(event for event in chapter.events if after < event.version <= mark.version)
         self._held[handle] = _Held(mark, dropped)
+        self._counted[handle] = _Counted(mark.content, row.events, len(findings))
         return Entries(ended=mark.ended, session=row, findings=findings, events=await _event_rows(handle, new))
 
 

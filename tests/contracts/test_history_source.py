@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import sqlite3
 import stat
 import tempfile
@@ -313,7 +314,8 @@ async def test_files_are_private_and_none_is_left_behind(places: Path) -> None:
         assert inside(places) == [], "what is not measured needs no file"
         await value(house.source(), "SELECT count(*) FROM sessions")
         (folder,) = inside(places)
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        if os.name == "posix":
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert inside(places) == []
 
 
@@ -331,7 +333,7 @@ async def test_a_long_history_is_complete_and_grows(places: Path, house: House) 
     assert await value(source, "SELECT count(*) FROM sessions") == 2
 
 
-@pytest.mark.parametrize("patience_s", [0, 0.01, 0.03, 0.1, 0.2])
+@pytest.mark.parametrize("patience_s", [0, 0.03, 0.1])
 async def test_a_caller_who_gives_up_harms_no_later_one(house: House, patience_s: float) -> None:
     await house.many_events("long", 2_000)
     source = house.source()
