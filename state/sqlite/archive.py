@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 from typing import Literal
 
+from state.chain import Link
 from state.sqlite.archive_lines import LINE_BYTES_MOST
 from state.sqlite.archive_lines import Refused
 from state.sqlite.archive_lines import read_records
@@ -100,18 +101,23 @@ def import_sessions(path: Path, lines: Iterable[bytes], *, now: float) -> Import
     """
     outcomes: dict[_Outcome, list[str]] = {"added": [], "extended": [], "known": []}
     refused: list[Refused] = []
-    with changing(path) as journal:
-        for number, found in read_records(lines):
-            if isinstance(found, Refused):
-                refused.append(found)
-                continue
-            outcome = _taken_in(journal, _alive_at(found, now))
-            if outcome is None:
-                refused.append(Refused(line=number, session=found.row.id, why=_DIFFERS))
-                continue
-            outcomes[outcome].append(found.row.id)
-            if outcome != "known":
-                anchor(path, {found.row.id: found.row.head})
+    heads = dict[str, Link]()
+    try:
+        with changing(path) as journal:
+            for number, found in read_records(lines):
+                if isinstance(found, Refused):
+                    refused.append(found)
+                    continue
+                row = found.row
+                outcome = _taken_in(journal, _alive_at(found, now))
+                if outcome is None:
+                    refused.append(Refused(line=number, session=row.id, why=_DIFFERS))
+                    continue
+                outcomes[outcome].append(row.id)
+                if outcome != "known":
+                    heads[row.id] = row.head
+    finally:
+        anchor(path, heads)
     return Imported(**{name: tuple(ids) for name, ids in outcomes.items()}, refused=tuple(refused))
 
 

@@ -48,24 +48,32 @@ def forget(
     Raises `InvalidValue` (no such session), `StateBusy`, `StateUnavailable`.
     """
     events, size_bytes, done = 0, 0, list[str]()
-    with changing(path) as journal:
-        alias = None if principal is None else _alias(principal)
-        for each in named(journal, session, principal):
-            row, emptied = _forget_one(journal, path, each, alias, now)
-            if emptied:
-                done.append(each)
-                events, size_bytes = events + emptied, size_bytes + row.size_bytes
-        lingering = not _cleared(journal, patience_s)
+    heads = dict[str, Link]()
+    try:
+        with changing(path) as journal:
+            alias = None if principal is None else _alias(principal)
+            for each in named(journal, session, principal):
+                outcome = _forget_one(journal, each, alias, now)
+                if outcome is None:
+                    continue
+                row, emptied, heads[each] = outcome
+                if emptied:
+                    done.append(each)
+                    events, size_bytes = events + emptied, size_bytes + row.size_bytes
+            lingering = not _cleared(journal, patience_s)
+    finally:
+        anchor(path, heads)
     return Forgotten(sessions=tuple(done), events=events, size_bytes=size_bytes, lingering=lingering)
 
 
 def _forget_one(
-    journal: sqlite3.Connection, path: Path, session: str, alias: str | None, now: float
-) -> tuple[Row, int]:
+    journal: sqlite3.Connection, session: str, alias: str | None, now: float
+) -> tuple[Row, int, Link] | None:
+    """None: a server has just deleted it."""
     with transaction(journal):
         found = numbered(journal, session)
         if found is None:
-            raise RuntimeError(f"session {session} was there a moment ago")
+            return None
         n, row = found
         emptied, head = _empty(journal, n, row, now)
         owner = alias or row.owner
@@ -74,8 +82,7 @@ def _forget_one(
             (owner, now, n),
         )
         count_again(journal, (row.owner, owner))
-    anchor(path, {session: head})
-    return row, emptied
+    return row, emptied, head
 
 
 def _empty(journal: sqlite3.Connection, n: int, row: Row, now: float) -> tuple[int, Link]:

@@ -133,6 +133,8 @@ def named(connection: sqlite3.Connection, session: str | None, principal: str | 
 
 def anchor(path: Path, heads: Mapping[str, Link]) -> None:
     """Note where histories end now. What cannot be noted is only not guarded: the file itself has it."""
+    if not heads:
+        return
     try:
         keep_heads(path, heads)
     except (sqlite3.Error, OSError) as fault:
