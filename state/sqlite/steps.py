@@ -37,8 +37,8 @@ def _taken(connection: sqlite3.Connection) -> int:
 def _statements(step: str) -> Iterator[str]:
     """One by one: running a script as a whole would end the transaction first."""
     statement = ""
-    for line in step.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
+    for part in step.split(";")[:-1]:
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):  # or the semicolon is part of a text or a comment
             yield statement
             statement = ""
