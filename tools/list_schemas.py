@@ -82,7 +82,7 @@ class ListSchemas:
     async def list_schemas(
         self,
         call: Call,
-        search: Annotated[Text | None, Field(description="words to find in names; best match first")] = None,
+        search: Annotated[Text | None, Field(description="words to find in names and values; best match first")] = None,
         limit: Annotated[int, Field(ge=1, le=limits.SCHEMAS_PER_PAGE_MOST)] = 20,
         cursor: Cursor = None,
         source: SourceName = None,

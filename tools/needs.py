@@ -161,9 +161,9 @@ def _fit(pieces: Sequence[str], sure: Sequence[Mapping[str, float]]) -> float:
 
 
 def _by_value(document: Document, term: Term) -> list[Meeting]:
-    if term.kind == "condition":
+    wanted = {stem(word) for word in term.words if len(word) > 1}  # as the words of values
+    if term.kind == "condition" or not wanted:
         return []
-    wanted = {stem(word) for word in term.words}
     found: list[Meeting] = []
     for each in document.values:
         value = next((value for value in each.values if wanted <= {stem(word) for word in value_words(value)}), None)
