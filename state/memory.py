@@ -278,10 +278,10 @@ class MemoryJournal:
     def _put(self, log: _Log, checkpoint: Checkpoint) -> None:
         """Older ones go, but for the one that stands for the events that were dropped."""
         before = log.checkpoints
-        others = [each for each in before if each.version not in (checkpoint.version, log.compacted)]
-        newest = sorted([*others, checkpoint], key=lambda each: each.version)[-_CHECKPOINTS:]
-        base = [each for each in before if each.version == log.compacted and each not in newest]
-        log.checkpoints = (*base, *newest)
+        by_version = {each.version: each for each in (*before, checkpoint)}
+        base = by_version.pop(log.compacted, None)
+        newest = [by_version[version] for version in sorted(by_version)[-_CHECKPOINTS:]]
+        log.checkpoints = tuple(newest if base is None else (base, *newest))
         self._checkpoint_bytes += _state_bytes(log.checkpoints) - _state_bytes(before)
 
     def _access(self, session_id: str, log: _Log, expires_at: float) -> None:

@@ -422,6 +422,18 @@ class JournalContract:
             head = await went_on(journal, clock, "s", head)
         assert await journal.checkpoint("s", most=base.version) == folded(base)
 
+    async def test_a_compaction_may_stop_short_of_the_newest_checkpoints(
+        self, journal: Journal, clock: ManualClock
+    ) -> None:
+        base = head = await written(journal, clock, "s")
+        for _ in range(4):
+            head = await went_on(journal, clock, "s", head)
+            journal.keep_checkpoint("s", folded(head))
+        await journal.compact("s", expected=head, checkpoint=folded(base), draft=draft())
+        assert [event.version for event in (await found(journal, "s")).events] == [2, 3, 4, 5, 6]
+        assert await journal.checkpoint("s", most=1) == folded(base)
+        assert await journal.checkpoint("s") == folded(head)
+
     async def test_a_compaction_that_is_refused_drops_nothing(self, journal: Journal, clock: ManualClock) -> None:
         first = await written(journal, clock, "s")
         head = await went_on(journal, clock, "s", first)
