@@ -6,26 +6,21 @@ and Beyond", 2009. A hit in the schema's own name counts as much as three in its
 
 import math
 import re
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from sources.protocol import AttributeWords
-from tools.language import expansion
-from tools.language import like
 from tools.language import name_words
-from tools.language import split_glued
 from tools.language import stem
 from tools.language import words
 from tools.lexicon import ASKING
-from tools.lexicon import EXPANSIONS
 from tools.lexicon import TIMES
 from tools.links import Named
 from tools.links import links
+from tools.related_words import Pieces
+from tools.related_words import RelatedWords
 
 _PART = re.compile(r"[^\W_]+")
 _K1 = 1.2
@@ -37,19 +32,14 @@ _ALONE = 0.3
 """Share of its relevance that a schema keeps whose source meets nothing else of the question."""
 _EMPTY = 0.2
 """Share of its relevance that a schema without rows keeps."""
-_STEM = 0.95
-_ABBREVIATION = 0.9
-_LIKE = 0.6
-_BEGINNING = 0.6
-"""What a word is worth that is related to the one asked for; a beginning also by how much of the word it is."""
 _ASKING_IMPORTANCE = 0.25
 _TIME_IMPORTANCE = 0.6
 _REPEATED = 0.7
 """Share of what a document has in common with better ones that does not count for it."""
-_RELATED_KEPT = 10_000
-"""Words of questions whose relations are kept; questions are foreign text."""
 _PICKS = 8
+"""Documents that are picked so, one after the other."""
 _POOL = 60
+"""Documents, best first, among which they are picked."""
 _LEADS = 0.15
 _BRIDGES = 0.15
 """Shares of relevance a schema gets from the best schema that an id connects it with, and from the second best."""
@@ -77,9 +67,8 @@ class Index:
     def __init__(self, documents: Sequence[Document], *, glued: bool = True) -> None:
         """`glued`: lower-case names are split where the names of the others say how."""
         self.documents = tuple(documents)
-        self._known = _known(self.documents) if glued else frozenset[str]()
-        self._pieces: dict[str, tuple[str, ...]] = {}
-        self._splits: dict[str, tuple[str, ...]] = {}
+        names = [name for each in self.documents for name in (each.name, *each.attributes)] if glued else []
+        self._names = Pieces(names)
         bags = [self._bag(document) for document in self.documents]
         self._values = _valued(self.documents)
         self._postings: dict[str, list[tuple[int, float]]] = {}
@@ -89,33 +78,16 @@ class Index:
         lengths = [sum(len(self.pieces(name)) for name in each.attributes) + 1 for each in self.documents]
         mean = sum(lengths) / len(lengths) if lengths else 1.0
         self._lengths = [1 - _B + _B * length / mean for length in lengths]
-        self._sorted = sorted(self._postings)
-        self._stems: dict[str, list[str]] = {}
-        for word in self._sorted:
-            self._stems.setdefault(stem(word), []).append(word)
-        self._related: dict[str, Mapping[str, float]] = {}
+        self._words = RelatedWords(self._postings)
         self._links = self._drawn()
 
     def pieces(self, name: str) -> tuple[str, ...]:
         """The words of a name, glued ones both whole and split."""
-        found = self._pieces.get(name)
-        if found is None:
-            split, parts = name_words(name), self._parts(name)
-            found = split if parts == split else (*split, *(part for part in parts if part not in split))
-            self._pieces[name] = found
-        return found
+        return self._names.of(name)
 
-    def _parts(self, name: str) -> tuple[str, ...]:
-        """The words of a name, glued ones split."""
-        if not self._known:
-            return name_words(name)
-        return tuple(part for word in name_words(name) for part in self._split(word))
-
-    def _split(self, word: str) -> tuple[str, ...]:
-        found = self._splits.get(word)
-        if found is None:
-            found = self._splits[word] = split_glued(word, self._known) or (word,)
-        return found
+    def related(self, word: str) -> Mapping[str, float]:
+        """Words of the documents that may stand for this one, and how sure that is, from 0 to 1."""
+        return self._words.related(word)
 
     def scores(self, question: str) -> list[float]:
         """One score for each document; 0 where it shares nothing with the question."""
@@ -189,31 +161,15 @@ class Index:
             met.append((importance * _rarity(reach, len(self.documents)), hits))
         return met
 
-    def related(self, word: str) -> Mapping[str, float]:
-        """Words of the documents that may stand for this one, and how sure that is, from 0 to 1."""
-        found = self._related.get(word)
-        if found is None:
-            if len(self._related) > _RELATED_KEPT:
-                self._related.clear()
-            found = self._related[word] = self._find_related(word)
-        return found
-
     def _asked(self, question: str) -> dict[str, float]:
         asked: dict[str, float] = {}
         said = words(question)
-        for word in (*said, *self._joined(said)):
-            split = () if word in self._postings else split_glued(word, self._known)
+        for word in (*said, *self._words.joined(said)):
+            split = () if word in self._postings else self._names.split(word)
             for each in split or (word,):
                 importance = _ASKING_IMPORTANCE if each in ASKING else _TIME_IMPORTANCE if each in TIMES else 1.0
                 asked[each] = importance
         return asked
-
-    def _joined(self, said: Sequence[str]) -> Iterable[str]:
-        """Neighbours that names write as one: `time zone` is `timezone`, or `tz`."""
-        for one, other in pairwise(said):
-            word = one + other
-            if word in self._postings or any(short in self._postings for short in _SHORT.get(stem(word), ())):
-                yield word
 
     def _hits(self, word: str) -> tuple[dict[int, float], float]:
         """The best hit in each document, and how many documents are hit, unsure ones counted in part."""
@@ -227,37 +183,6 @@ class Index:
                 hits[place] = max(hits.get(place, 0.0), hit)
                 reach[place] = max(reach.get(place, 0.0), sure)
         return hits, sum(reach.values())
-
-    def _find_related(self, word: str) -> dict[str, float]:
-        found = dict(self._beginnings(word))
-        for other in like(word):
-            found |= dict.fromkeys(self._stems.get(other, ()), _LIKE)
-        for other in self._abbreviated(word):
-            found |= dict.fromkeys(self._stems.get(stem(other), ()), _ABBREVIATION)
-        found |= dict.fromkeys(self._stems.get(stem(word), ()), _STEM)
-        if word in self._postings:
-            found[word] = 1.0
-        return found
-
-    def _abbreviated(self, word: str) -> Iterable[str]:
-        long = expansion(word)
-        yield from () if long is None else (long,)
-        yield from (short for short in _SHORT.get(stem(word), ()) if short in self._postings)
-
-    def _beginnings(self, word: str) -> Iterable[tuple[str, float]]:
-        """Words that begin like it, four letters and two fifths of the longer one at least."""
-        root = stem(word)
-        if len(root) < 4:  # noqa: PLR2004 - three letters begin too much
-            return
-        for end in range(max(4, math.ceil(len(word) * 0.4)), len(word)):
-            if word[:end] in self._postings:
-                yield word[:end], _BEGINNING * end / len(word)
-        at = bisect_left(self._sorted, root)
-        while at < len(self._sorted) and self._sorted[at].startswith(root):
-            other = self._sorted[at]
-            if len(root) >= len(other) * 0.4:
-                yield other, _BEGINNING * min(1.0, len(root) / len(other))
-            at += 1
 
     def _bag(self, document: Document) -> Mapping[str, float]:
         bag: defaultdict[str, float] = defaultdict(float)
@@ -275,7 +200,7 @@ class Index:
                 Named(
                     source=each.source,
                     name=name_words(each.name),
-                    attributes=tuple(self._parts(name) for name in each.attributes),
+                    attributes=tuple(self._names.parts(name) for name in each.attributes),
                 )
                 for each in self.documents
             ]
@@ -302,23 +227,6 @@ def normalised(scores: Sequence[float]) -> list[float]:
 def value_words(value: str) -> tuple[str, ...]:
     """The words of a value; letters mixed with digits are marks of machines, and say nothing."""
     return tuple(word for part in _PART.findall(value) if part.isalpha() for word in words(part) if len(word) > 1)
-
-
-def _short() -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for short, long in EXPANSIONS.items():
-        found[stem(long)] = (*found.get(stem(long), ()), short)
-    return found
-
-
-_SHORT = _short()
-
-
-def _known(documents: Sequence[Document]) -> frozenset[str]:
-    """Words of which a glued name may be made: those of all names, and customary abbreviations."""
-    names = (name for each in documents for name in (each.name, *each.attributes))
-    known = {word for name in names for word in name_words(name) if len(word) > 2 and word.isalpha()}  # noqa: PLR2004 - "id" is in everything
-    return frozenset(known | {short for short in EXPANSIONS if len(short) > 2})  # noqa: PLR2004 - as above
 
 
 def _valued(documents: Sequence[Document]) -> dict[str, set[int]]:
