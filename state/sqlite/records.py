@@ -105,22 +105,30 @@ def row_of(values: tuple[Any, ...]) -> Row:
     return Row(**dict(zip((each.name for each in fields(Row)), values, strict=True)))
 
 
+def stored_of(values: tuple[Any, ...]) -> Stored:
+    """An event by version, nonce, salt, content, digest and link. Raises `NotARow`."""
+    _check(values, _EVENT_KINDS)
+    version, nonce, salt, content, digest, link = values
+    return Stored(version=version, nonce=nonce, salt=salt, content=content, digest=digest, link=link)
+
+
+def kept_of(values: tuple[Any, ...]) -> Kept:
+    """A checkpoint by version, nonce, state and digest. Raises `NotARow`."""
+    _check(values, _KEPT_KINDS)
+    version, nonce, state, digest = values
+    return Kept(version=version, nonce=nonce, state=state, digest=digest)
+
+
 def events_of(connection: sqlite3.Connection, n: int) -> Iterator[Stored]:
     """The events of the session of this number, oldest first. Raises `NotARow` at the first that is none."""
     asked = f"SELECT {_EVENT_COLUMNS} FROM events WHERE n = ? ORDER BY version"  # noqa: S608 - the columns are ours
-    for values in connection.execute(asked, (n,)):
-        _check(values, _EVENT_KINDS)
-        version, nonce, salt, content, digest, link = values
-        yield Stored(version=version, nonce=nonce, salt=salt, content=content, digest=digest, link=link)
+    return map(stored_of, connection.execute(asked, (n,)))
 
 
 def checkpoints_of(connection: sqlite3.Connection, n: int) -> Iterator[Kept]:
     """The checkpoints of the session of this number, oldest first. Raises `NotARow`."""
     asked = "SELECT version, nonce, state, digest FROM checkpoints WHERE n = ? ORDER BY version"
-    for values in connection.execute(asked, (n,)):
-        _check(values, _KEPT_KINDS)
-        version, nonce, state, digest = values
-        yield Kept(version=version, nonce=nonce, state=state, digest=digest)
+    return map(kept_of, connection.execute(asked, (n,)))
 
 
 def numbered(connection: sqlite3.Connection, session_id: str) -> tuple[int, Row] | None:

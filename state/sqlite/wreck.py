@@ -2,9 +2,11 @@
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import ExitStack
 from contextlib import closing
 from contextlib import contextmanager
 from contextlib import suppress
@@ -22,6 +24,7 @@ from state.fold import OPENED
 from state.fold import fold
 from state.sqlite import swap
 from state.sqlite.file import connect
+from state.sqlite.pages import Pages
 from state.sqlite.records import ROW_COLUMNS
 from state.sqlite.records import Kept
 from state.sqlite.records import NotARow
@@ -32,10 +35,12 @@ from state.sqlite.records import event_of
 from state.sqlite.records import events_of
 from state.sqlite.records import row_of
 
-_UNREADABLE = "SQLite cannot read on: the file is damaged there."
+_NOTHING = "Nothing of it can be read."
 _FAULTS_MOST: Final = 100_000
 """Questions that may fail before the rest counts as unreadable: a few seconds."""
 _BUSY_S: Final = 5.0
+_PAGE_BYTES: Final = 4_096
+_PAGE_BYTES_ALLOWED: Final = {512 << power for power in range(7)}
 _PAGE_SIZE_AT: Final = 16
 _CHANGES_AT: Final = 24
 _PAGES_AT: Final = 28
@@ -60,16 +65,84 @@ class Found:
 @contextmanager
 def found_in(path: Path, anchors: Mapping[str, Link]) -> Generator[Iterator[Found]]:
     """All sessions a damaged file shows a trace of, oldest first. The file itself is not changed."""
-    with _readable(path) as wreck:
-        yield _all_found(wreck, anchors)
+    with _readable(path) as connection, ExitStack() as stack:
+        yield _Wreck(
+            connection, anchors, lambda: stack.enter_context(closing(Pages(path, _page_bytes(path))))
+        ).all_found()
 
 
-def _all_found(wreck: sqlite3.Connection, anchors: Mapping[str, Link]) -> Iterator[Found]:
-    faults = iter(range(_FAULTS_MOST))
-    for n, row in _rows(wreck, 1, _newest(wreck), faults):
-        found = _found(wreck, n, row, anchors)
-        if found is not None:
-            yield found
+class _Wreck:
+    """Asks SQLite first, and the bare pages where SQLite does not get on."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, anchors: Mapping[str, Link], open_pages: Callable[[], Pages]
+    ) -> None:
+        self._connection = connection
+        self._anchors = anchors
+        self._open_pages = open_pages
+        self._opened: Pages | None = None
+
+    @property
+    def _pages(self) -> Pages:
+        if self._opened is None:
+            self._opened = self._open_pages()
+        return self._opened
+
+    def all_found(self) -> Iterator[Found]:
+        rows = dict(_rows(self._connection, 1, _newest(self._connection), iter(range(_FAULTS_MOST))))
+        numbers = {n for n, row in rows.items() if row is not None}
+        if not rows or len(numbers) < len(rows):
+            numbers |= self._pages.numbers()
+        for n in sorted(numbers):
+            found = self._found(n, rows.get(n))
+            if found is not None:
+                yield found
+
+    def _found(self, n: int, row: Row | None) -> Found | None:
+        """None: there is no trace of a session of this number."""
+        events = self._events(n, row)
+        known = row or self._pages.row(n) or _row_from(events)
+        if known is None:
+            return _nameless(events, self._anchors) if events else None
+        good, fault = _good(known, events)
+        checkpoints = self._checkpoints(n, known, good)
+        last = good[-1].version if good else known.start.version
+        anchor = self._anchors.get(known.id)
+        acknowledged = max(known.version, 0 if anchor is None else anchor.version)
+        if last < acknowledged:
+            fault = fault or f"Event {last + 1} cannot be read: the history went on to {acknowledged}."
+        elif acknowledged:
+            fault = None  # nothing that was acknowledged is missing
+        lost = acknowledged - last if last < acknowledged else None
+        if not last or (known.compacted_version and not checkpoints):
+            return Found(session=known.id, record=None, lost=lost, fault=fault or _NOTHING)
+        record = Record(row=_row_for(known, good), events=tuple(good), checkpoints=tuple(checkpoints))
+        return Found(session=known.id, record=record, lost=lost, fault=fault)
+
+    def _events(self, n: int, row: Row | None) -> list[Stored]:
+        """All that can be read, oldest first."""
+        events: list[Stored] = []
+        with suppress(sqlite3.DatabaseError, NotARow):
+            events.extend(events_of(self._connection, n))
+        if row is not None and events and events[-1].version >= row.version:
+            return events
+        found = {each.version: each for each in (*self._pages.events(n), *events)}
+        return [found[each] for each in sorted(found)]
+
+    def _checkpoints(self, n: int, row: Row, good: list[Stored]) -> list[Kept]:
+        """Those of this history. None of them if the one is missing with which the history begins."""
+        found: list[Kept] = []
+        try:
+            found.extend(checkpoints_of(self._connection, n))
+        except (sqlite3.DatabaseError, NotARow):
+            found.extend(self._pages.checkpoints(n))
+        base, nonces = row.compacted_version, {each.version: each.nonce for each in good}
+        fitting = {
+            each.version: each
+            for each in found
+            if each.intact and (each.version == base or nonces.get(each.version) == each.nonce)
+        }
+        return [*fitting.values()] if not base or base in fitting else []
 
 
 def _newest(wreck: sqlite3.Connection) -> int:
@@ -108,36 +181,6 @@ def _rows(wreck: sqlite3.Connection, first: int, last: int, faults: Iterator[int
             yield n, None
 
 
-def _found(wreck: sqlite3.Connection, n: int, row: Row | None, anchors: Mapping[str, Link]) -> Found | None:
-    """None: there is no trace of a session of this number."""
-    events, broken = _events(wreck, n)
-    known = row or _row_from(events)
-    if known is None:
-        session = _name_from(events, anchors)
-        fault = "Its name and beginning cannot be read."
-        return Found(session=session, record=None, lost=len(events), fault=fault) if events else None
-    good, fault = _good(known, events)
-    checkpoints = _checkpoints(wreck, n, known, good)
-    acknowledged = max(known.version if row else 0, anchors[known.id].version if known.id in anchors else 0)
-    last = good[-1].version if good else known.start.version
-    fault = fault or (_UNREADABLE if broken else None) or _cut(last, acknowledged)
-    lost = acknowledged - last if acknowledged > last else None
-    if not last or (known.compacted_version and not checkpoints):
-        return Found(session=known.id, record=None, lost=acknowledged or None, fault=fault or _UNREADABLE)
-    record = Record(row=_row_for(known, good), events=tuple(good), checkpoints=tuple(checkpoints))
-    return Found(session=known.id, record=record, lost=lost, fault=fault)
-
-
-def _events(wreck: sqlite3.Connection, n: int) -> tuple[list[Stored], bool]:
-    """The events up to the first that cannot be read, and whether there is one."""
-    events: list[Stored] = []
-    try:
-        events.extend(events_of(wreck, n))
-    except (sqlite3.DatabaseError, NotARow):
-        return events, True
-    return events, False
-
-
 def _good(row: Row, events: list[Stored]) -> tuple[list[Stored], str | None]:
     """The events up to the first bad one, and what is wrong with that."""
     at, good = row.start, list[Stored]()
@@ -149,22 +192,6 @@ def _good(row: Row, events: list[Stored]) -> tuple[list[Stored], str | None]:
         good.append(event)
         at = after
     return good, None
-
-
-def _checkpoints(wreck: sqlite3.Connection, n: int, row: Row, good: list[Stored]) -> list[Kept]:
-    nonces = {each.version: each.nonce for each in good}
-    found: list[Kept] = []
-    with suppress(sqlite3.DatabaseError, NotARow):
-        found.extend(checkpoints_of(wreck, n))
-    base = row.compacted_version
-    intact = [
-        each for each in found if each.intact and (each.version == base or nonces.get(each.version) == each.nonce)
-    ]
-    return intact if not base or any(each.version == base for each in intact) else []
-
-
-def _cut(last: int, acknowledged: int) -> str | None:
-    return f"Event {last + 1} is missing: the history went on to {acknowledged}." if acknowledged > last else None
 
 
 def _row_for(row: Row, good: list[Stored]) -> Row:
@@ -213,10 +240,11 @@ def _row_from(events: list[Stored]) -> Row | None:
     )
 
 
-def _name_from(events: list[Stored], anchors: Mapping[str, Link]) -> str | None:
-    """The session whose anchored event is among these."""
+def _nameless(events: list[Stored], anchors: Mapping[str, Link]) -> Found:
+    """A session of which only later events are left; its anchor may be among them, and tells the name."""
     links = {(each.version, each.link) for each in events}
-    return next((each for each, anchor in anchors.items() if (anchor.version, anchor.link) in links), None)
+    session = next((each for each, anchor in anchors.items() if (anchor.version, anchor.link) in links), None)
+    return Found(session=session, record=None, lost=len(events), fault="Its name and beginning cannot be read.")
 
 
 def _is_text(content: bytes) -> bool:
@@ -257,6 +285,13 @@ def _answers(wreck: sqlite3.Connection) -> bool:
         )
     except sqlite3.DatabaseError:
         return False
+
+
+def _page_bytes(path: Path) -> int:
+    """As the file says itself, or as new files have it."""
+    with path.open("rb") as file:
+        said = int.from_bytes(_at(file, _PAGE_SIZE_AT, 2))
+    return said if said in _PAGE_BYTES_ALLOWED else _PAGE_BYTES
 
 
 def _copy_with_new_beginning(path: Path, copy: Path) -> None:

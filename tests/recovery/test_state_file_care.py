@@ -61,11 +61,17 @@ async def _fill(path: Path, clock: ManualClock) -> dict[str, str]:
             await sessions.remember(compacted.handle, principal="ann", kind="context", key="n", value=number)
         other = await sessions.open(principal="bob", goal=_RIDDLE, idempotency_key=_RIDDLE)
         for number in range(12):
-            value = f"{_RIDDLE} {number} " * 60
+            value = f"{_RIDDLE} {number} " * (300 if number % 4 == 0 else 20)  # some lie on pages of their own
             await sessions.remember(other.handle, principal="bob", kind="finding", key=None, value=value)
         long = await sessions.open(principal="ann", label="long one")
         for number in range(16):
-            await sessions.remember(long.handle, principal="ann", kind="finding", key=None, value=f"{number} " * 400)
+            await sessions.remember(
+                long.handle,
+                principal="ann",
+                kind="finding",
+                key=None,
+                value=f"{number} " * (3_000 if number % 4 == 0 else 90),
+            )
     finally:
         await journal.aclose()
     return {
@@ -347,7 +353,7 @@ def test_nothing_readable_leaves_an_empty_file_and_a_list_of_what_is_lost(path: 
     assert list(path.parent.glob("journal.heads.db.damaged-*"))
 
 
-def test_whatever_page_is_destroyed_the_rest_is_saved_and_the_loss_told(
+def test_whatever_page_is_destroyed_only_what_was_on_it_is_lost(
     path: Path, handles: dict[str, str], tmp_path: Path
 ) -> None:
     before = _histories(path)
@@ -364,8 +370,25 @@ def test_whatever_page_is_destroyed_the_rest_is_saved_and_the_loss_told(
         saved = salvage(place, now=_NOW)
         _check_salvage(place, before, saved)
         assert {each.session for each in saved.lost} <= set(handles.values())
+        assert saved.sessions >= len(handles) - 3, "more is lost than the beginnings that share a page"
         whole += not saved.lost
     assert 0 < whole < len(raw) // page_bytes
+
+
+def test_without_any_way_through_the_tables_all_is_read_off_the_pages(path: Path, handles: dict[str, str]) -> None:
+    """The first page of each table leads to all others."""
+    before = _histories(path)
+    with closing(sqlite3.connect(path)) as connection:
+        asked = "SELECT name, rootpage FROM sqlite_schema WHERE name IN ('events', 'sessions_owned', 'sqlite_sequence')"
+        roots = dict(connection.execute(asked).fetchall())
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    raw = path.read_bytes()
+    assert raw[(roots["events"] - 1) * page_bytes] in {0x02, 0x05}, "the events fit on one page, so this shows nothing"
+    for page in (1, *roots.values()):
+        _ruined(path, _zero((page - 1) * page_bytes, page * page_bytes))
+    saved = salvage(path, now=_NOW)
+    _check_salvage(path, before, saved)
+    assert (saved.sessions, saved.lost) == (len(handles), ())
 
 
 @pytest.mark.parametrize("share_kept", [0.3, 0.6, 0.9])
