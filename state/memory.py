@@ -278,7 +278,7 @@ class MemoryJournal:
     def _put(self, log: _Log, checkpoint: Checkpoint) -> None:
         """Older ones go, but for the one that stands for the events that were dropped."""
         before = log.checkpoints
-        by_version = {each.version: each for each in (*before, checkpoint)}
+        by_version = {each.version: each for each in (*before, checkpoint) if each.version >= log.compacted}
         base = by_version.pop(log.compacted, None)
         newest = [by_version[version] for version in sorted(by_version)[-_CHECKPOINTS:]]
         log.checkpoints = tuple(newest if base is None else (base, *newest))
