@@ -29,6 +29,7 @@ from state.journal import Head
 from state.journal import Journal
 from state.journal import Quota
 from state.journal import VersionMoved
+from state.memory import MemoryJournal
 from state.penguiflow import PenguiflowStore
 from state.penguiflow_bounds import Bounds
 from state.sqlite.journal import SqliteJournal
@@ -59,39 +60,51 @@ class _Counted(SqliteJournal):
 
 
 class _Room:
-    """A file of state, and journals over it: each is as another process has it."""
+    """A place for state, and journals over it: those over a file are as other processes have them."""
 
-    def __init__(self, path: Path, clock: ManualClock) -> None:
+    def __init__(self, path: Path | None, clock: ManualClock) -> None:
+        """`path`: None means the one journal in memory."""
         self._path = path
         self._clock = clock
         self._quota = Quota()
-        self.journals: list[_Counted] = []
+        self._in_memory: MemoryJournal | None = None
+        self._over_file: list[_Counted] = []
 
     def limit(self, quota: Quota) -> None:
         """What each owner may hold, for the journals that are opened from now on."""
         self._quota = quota
 
     def journal(self) -> Journal:
-        self.journals.append(_Counted(self._path, clock=self._clock, quota=self._quota))
-        return self.journals[-1]
+        if self._path is None:
+            self._in_memory = self._in_memory or MemoryJournal(self._clock, quota=self._quota)
+            return self._in_memory
+        self._over_file.append(_Counted(self._path, clock=self._clock, quota=self._quota))
+        return self._over_file[-1]
 
     def store(self, *, principal: str = "ann", **bounds: Any) -> PenguiflowStore:
         return PenguiflowStore(
             self.journal(), principal=principal, clock=self._clock, bounds=Bounds(**bounds), models=MODELS
         )
 
+    def check_that_writers_met(self) -> None:
+        met = self._path is None or sum(each.refusals for each in self._over_file)
+        assert met, "the writers never met: this proved nothing"
+
     async def verdicts(self, *drawers: str) -> list[Verdict | None]:
         journal = self.journal()
         owners = [f"penguiflow/{each}/ann" for each in drawers]
         return [await journal.verify(each) for owner in owners for each in await journal.sessions(owner)]
 
+    async def close(self) -> None:
+        while self._over_file:
+            await self._over_file.pop().aclose()
 
-@pytest.fixture
-async def room(tmp_path: Path, clock: ManualClock) -> AsyncIterator[_Room]:
-    made = _Room(tmp_path / "state.db", clock)
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def room(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[_Room]:
+    made = _Room(tmp_path / "state.db" if request.param == "sqlite" else None, clock)
     yield made
-    for each in made.journals:
-        await each.aclose()
+    await made.close()
 
 
 @pytest.fixture
@@ -240,7 +253,7 @@ class TestEventsOfATrace:
         instants = [float(n) for n in range(40)] + [100.0 + n for n in range(40)]
         for each in stores:
             assert [event.ts for event in await each.load_history("t")] == instants
-        assert sum(each.refusals for each in room.journals), "the writers never met: this proved nothing"
+        room.check_that_writers_met()
 
     async def test_are_kept_again_after_another_process_has_ended_their_trace(
         self, room: _Room, store: PenguiflowStore, clock: ManualClock
@@ -386,7 +399,7 @@ class TestMemories:
 
     async def test_outlive_the_process(self, room: _Room, store: PenguiflowStore) -> None:
         await store.save_memory_state("k", {"v": 1})
-        await room.journals.pop().aclose()
+        await room.close()
         assert await room.store().load_memory_state("k") == {"v": 1}
 
     async def test_that_change_often_do_not_pile_up(self, room: _Room, store: PenguiflowStore) -> None:
@@ -438,7 +451,7 @@ class TestTasks:
                     tasks.start_soon(stores[number % 2].save_task, _task(f"{number:02}"))
         for each in stores:
             assert sorted(task.task_id for task in await each.list_tasks("s")) == [f"{n:02}" for n in range(40)]
-        assert sum(each.refusals for each in room.journals), "the writers never met: this proved nothing"
+        room.check_that_writers_met()
 
     async def test_that_change_while_another_process_shortens_them_are_read_right(self, room: _Room) -> None:
         one, other = room.store(), room.store()
@@ -448,6 +461,17 @@ class TestTasks:
                 await other.list_tasks("s")
         assert sorted(each.priority for each in await other.list_tasks("s")) == [195, 196, 197, 198, 199]
         assert sorted(each.priority for each in await room.store().list_tasks("s")) == [195, 196, 197, 198, 199]
+
+    async def test_that_do_not_change_outlive_the_many_changes_of_another(self, room: _Room) -> None:
+        store = room.store()
+        for number in range(10):
+            await store.save_task(_task(f"{number}"))
+        for number in range(200):
+            await store.save_task(replace(_task("0"), priority=number))
+        for each in (store, room.store()):
+            found = [(task.task_id, task.priority) for task in await each.list_tasks("s")]
+            assert found == [("0", 199), *((f"{number}", 5) for number in range(1, 10))]
+        assert [each and each.events < 200 for each in await room.verdicts("task")] == [True]
 
 
 @pytest.mark.anyio
