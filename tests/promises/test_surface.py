@@ -22,10 +22,11 @@ TOOLS = {
     "remember": {"session", "kind", "key", "value", "evidence", "expect", "idempotency_key"},
     "set_goal": {"session", "goal", "status", "expect"},
     "session_history": {"session", "since", "at", "diff", "restore_to", "limit", "cursor"},
+    "next_steps": {"session", "limit"},
     "close_session": {"session", "merge"},
     "cache": {"action", "source", "schema", "pattern"},
 }
-TOKENS_MOST = 2_200
+TOKENS_MOST = 2_500
 
 _PIECE = re.compile(r" ?[A-Za-z]+|\d{1,3}| ?[^\sA-Za-z\d]+|\s+")
 
@@ -74,7 +75,7 @@ async def test_unknown_arguments_are_refused_by_the_schema_too(modern: Any) -> N
 
 async def test_hints_tell_which_tools_only_read(modern: Any) -> None:
     read_only = {tool.name for tool in (await modern.list_tools()).tools if tool.annotations.read_only_hint}
-    assert read_only == {"list_schemas", "describe_schema", "profile_attribute", "run_query", "recall"}
+    assert read_only == {"list_schemas", "describe_schema", "profile_attribute", "run_query", "recall", "next_steps"}
 
 
 async def test_answers_fit_the_schemas_that_are_published(modern: Any) -> None:
