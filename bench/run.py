@@ -3,7 +3,7 @@
     python bench/run.py [NAME ...]
 
 Names are those of the files without `_bench.py`; all of them run when none is given. The exit code is 1 when a bound is
-missed or a benchmark fails.
+missed or a benchmark fails; one that cannot be measured here fails nothing.
 """
 
 import json
@@ -17,6 +17,8 @@ from rich.table import Table
 
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results"
+_SIZES = {"kill_bench": ("--runs", "20")}
+"""What is run smaller here than by itself, so that everything takes a few minutes."""
 
 
 def main(names: list[str]) -> int:
@@ -29,7 +31,9 @@ def main(names: list[str]) -> int:
         print(f"--- {file.stem}", flush=True)
         result = _RESULTS / f"{file.stem}.json"
         result.unlink(missing_ok=True)
-        ended = subprocess.run([sys.executable, str(file), "--json", str(result)], check=False)
+        ended = subprocess.run(
+            [sys.executable, str(file), "--json", str(result), *_SIZES.get(file.stem, ())], check=False
+        )
         if ended.returncode or not result.exists():
             failed.append(file.stem)
         if result.exists():
@@ -37,7 +41,7 @@ def main(names: list[str]) -> int:
     Console(width=None if sys.stdout.isatty() else 160).print(_table(rows))
     for name in failed:
         print(f"{name} failed")
-    return 1 if failed or not chosen or not all(row["ok"] for row in rows) else 0
+    return 1 if failed or not chosen or any(row["ok"] is False for row in rows) else 0
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -53,7 +57,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
             numbers["versus"],
             numbers["ratio"],
             numbers["bound"],
-            "yes" if row["ok"] else "NO",
+            {True: "yes", False: "NO", None: "-"}[row["ok"]] if row["bound"] is not None else "",
         )
     return table
 
