@@ -1,7 +1,7 @@
 """Penguiflow's `StateStore` over a journal of ours: durable, bounded, of one principal, and safe for many processes.
 
-    store = PenguiflowStore(journal, principal="ann")
-    flow = create(..., state_store=store)
+    journal = SqliteJournal(Path("agents.db"), clock=time.time, quota=Quota(sessions=20_000))
+    flow = create(..., state_store=PenguiflowStore(journal, principal="ann"))
 
 It keeps JSON only, asks for Penguiflow's classes by what they hold, and imports them when one must be made again.
 Source of what each method must do: Penguiflow's StateStore specification and protocols, release 3.11.2.

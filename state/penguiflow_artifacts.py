@@ -148,13 +148,15 @@ class PenguiflowArtifacts:
         place = self._places.artifact(reference["id"])
         drafts = _drafts(content, reference, place, self._clock())
         for _ in range(_TRIES):
-            kept = _reference_in(await self._tail(place.session_id))
+            chapter = await self._tail(place.session_id)
+            kept = _reference_in(chapter)
             if kept is not None:
                 await self._journal.touch(place.session_id, expires_at=self._clock() + place.life_s)
                 return kept
             await self._make_room(place)
             try:
-                await append_or_make_room(self._journal, place, None, drafts, self._clock())
+                head = None if chapter is None else chapter.head  # whose content was forgotten on request
+                await append_or_make_room(self._journal, place, head, drafts, self._clock())
             except VersionMoved:  # somebody else has put the same meanwhile
                 continue
             return reference
