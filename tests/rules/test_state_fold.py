@@ -21,7 +21,7 @@ _JSON = st.recursive(
     max_leaves=4,
 )
 _IDS = st.sampled_from(["g1", "g2", "g9"])
-_STATES = [
+_STATES: list[dict[str, Any]] = [
     {"goals": [], "context": {}, "preferences": {}, "findings": [], "explored": [], "conflicts": []},
     {
         "goals": [{"id": "g1", "text": "t", "status": "done", "opened_at": 1.0, "closed_at": 2.0, "version": 2}],
