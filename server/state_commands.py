@@ -203,9 +203,11 @@ def _forget(path: Path, asked: argparse.Namespace) -> int:
     exact = None if asked.principal is not None else sessions[0]
     done = forget(path, session=exact, principal=asked.principal, now=time.time())
     _say(f"forgot {_counted(done.events, 'event')} of {_counted(len(done.sessions), 'session')}, for good")
-    _say("backups and exports that were made before still hold them")
+    aside = sorted(each.name for each in path.parent.glob("*.db.*-*") if not each.name.endswith(("-wal", "-shm")))
+    told = f", and so do files kept aside in {path.parent}: {', '.join(aside)}" if aside else ""
+    _say(f"backups and exports that were made before still hold them{told}")
     if done.lingering:
-        _tell("others are reading the file, so copies may linger in its -wal: run this again to clear that")
+        _tell("others use the file or the disk is full, so copies may linger in it: run this again to clear them")
         return EXIT_FAILED
     return EXIT_DONE
 

@@ -1,5 +1,6 @@
 """Sessions as lines of JSON, out of the file and into it: what comes in is checked before anything of it is written."""
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -30,12 +31,15 @@ from state.sqlite.records import take_out
 from state.sqlite.verdicts import judged
 from state.sqlite.visits import anchor
 from state.sqlite.visits import changing
+from state.sqlite.visits import cleared
 from state.sqlite.visits import looking
 from state.sqlite.visits import resolved
 from state.sqlite.visits import snapshot
 from state.sqlite.visits import transaction
 
 __all__ = ["Exported", "Imported", "Refused", "export_sessions", "import_sessions", "lines_of"]
+
+_log = logging.getLogger(__name__)
 
 _Outcome = Literal["added", "extended", "known"]
 
@@ -102,6 +106,7 @@ def import_sessions(path: Path, lines: Iterable[bytes], *, now: float) -> Import
     outcomes: dict[_Outcome, list[str]] = {"added": [], "extended": [], "known": []}
     refused: list[Refused] = []
     heads = dict[str, Link]()
+    replaced = False
     try:
         with changing(path) as journal:
             for number, found in read_records(lines):
@@ -116,6 +121,9 @@ def import_sessions(path: Path, lines: Iterable[bytes], *, now: float) -> Import
                 outcomes[outcome].append(row.id)
                 if outcome != "known":
                     heads[row.id] = row.head
+                replaced = replaced or (outcome == "extended" and _is_forgotten(found))
+            if replaced and not cleared(journal):
+                _log.warning("copies of what is forgotten now may linger in %s: forget one of them again", path)
     finally:
         anchor(path, heads)
     return Imported(**{name: tuple(ids) for name, ids in outcomes.items()}, refused=tuple(refused))
@@ -164,7 +172,7 @@ def _taken_in(journal: sqlite3.Connection, record: Record) -> _Outcome | None:
 
 
 def _extend(journal: sqlite3.Connection, n: int, row: Row, record: Record) -> None:
-    if any(each.content is None for each in record.events):
+    if _is_forgotten(record):
         take_out(journal, n)  # what was forgotten there is forgotten here
         put(journal, keyed_apart(journal, record))
         return
@@ -178,6 +186,10 @@ def _extend(journal: sqlite3.Connection, n: int, row: Row, record: Record) -> No
         "expires_at = ?, ended_at = ? WHERE n = ?",
         (new.version, new.nonce, new.link, size_bytes, new.accessed_at, new.expires_at, new.ended_at, n),
     )
+
+
+def _is_forgotten(record: Record) -> bool:
+    return any(each.content is None for each in record.events)
 
 
 def _link_at(record: Record, version: int) -> bytes | None:

@@ -19,6 +19,7 @@ from state.sqlite.records import put_events
 from state.sqlite.verdicts import FORGOTTEN
 from state.sqlite.visits import anchor
 from state.sqlite.visits import changing
+from state.sqlite.visits import cleared
 from state.sqlite.visits import named
 from state.sqlite.visits import transaction
 
@@ -35,7 +36,8 @@ class Forgotten:
     events: int
     size_bytes: int
     lingering: bool
-    """Others were reading, so older copies may still lie in the file's `-wal`; forgetting again clears it."""
+    """Copies may still lie in unused parts of the file or its `-wal`, because others were using it or the disk is full;
+    forgetting again clears them."""
 
 
 def forget(
@@ -60,7 +62,7 @@ def forget(
                 if emptied:
                     done.append(each)
                     events, size_bytes = events + emptied, size_bytes + row.size_bytes
-            lingering = not _cleared(journal, patience_s)
+            lingering = not cleared(journal, patience_s)
     finally:
         anchor(path, heads)
     return Forgotten(sessions=tuple(done), events=events, size_bytes=size_bytes, lingering=lingering)
@@ -103,13 +105,6 @@ def _empty(journal: sqlite3.Connection, n: int, row: Row, now: float) -> tuple[i
         (added.version, added.nonce, added.link, len(added.content or b""), n),
     )
     return len(events), Link(version=added.version, link=added.link)
-
-
-def _cleared(journal: sqlite3.Connection, patience_s: float) -> bool:
-    """Whether nothing is left in the `-wal`."""
-    journal.execute(f"PRAGMA busy_timeout = {int(patience_s * 1_000)}")
-    busy, _frames, _moved = journal.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return not busy
 
 
 def _alias(principal: str) -> str:

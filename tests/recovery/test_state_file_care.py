@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import shutil
 import sqlite3
 import stat
@@ -727,6 +728,32 @@ def test_nothing_of_a_forgotten_session_is_left_in_any_file(path: Path, handles:
     assert "bob" not in _owners(path)
     assert forget(path, session=handles["other"], now=_NOW).sessions == ()
     assert _owners(path) == _owners_counted(path)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_copy_is_left_where_rows_were_moved_to_and_fro(path: Path, seed: int) -> None:
+    """SQLite overwrites what it deletes, but not what it leaves behind when it moves rows to another page."""
+    dice = random.Random(seed)  # noqa: S311 - it only has to be varied
+
+    async def scenario() -> None:
+        clock = ManualClock(_NOW)
+        journal = SqliteJournal(path, clock=clock)
+        sessions = Sessions(journal, clock=clock, limits=Limits(events=12))
+        owners = ["ann", "bob"] * 5
+        handles = [(await sessions.open(principal=each)).handle for each in owners]
+        for _ in range(400):
+            place = dice.randrange(len(owners))
+            word = _RIDDLE if owners[place] == "bob" else "known to all"
+            value = f"{word} " * dice.choice([1, 3, 30, 100])
+            await sessions.remember(handles[place], principal=owners[place], kind="context", key="k", value=value)
+        forgotten = await asyncio.to_thread(forget, path, principal="bob", now=_NOW)
+        assert not forgotten.lingering
+        await journal.aclose()
+
+    asyncio.run(scenario())
+    assert _traces(path) == []
+    assert b"bob" not in path.read_bytes()
+    assert verify_file(path).wrong == ()
 
 
 def test_a_session_is_forgotten_under_a_running_server(path: Path, handles: dict[str, str]) -> None:
