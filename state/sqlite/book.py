@@ -10,6 +10,8 @@ from typing import Any
 from typing import Final
 
 from state.journal import Head
+from state.sqlite import kinds
+from state.sqlite.kinds import checked
 from state.sqlite.many import Many
 
 _ROWS_MOST: Final = 20_000
@@ -107,7 +109,7 @@ class Book:
             some = unknown[start : start + _FIND_MOST]
             asked = f"{_BY_ID}{', '.join(['(?)'] * len(some))})"
             for values in self.connection.execute(asked, some).fetchall():
-                self._rows[values[1]] = Row(*values)
+                self._rows[values[1]] = Row(*checked(values, kinds.ROW))
 
     def row(self, session_id: str) -> Row | None:
         """The session, live or ended. None: there is none of this id."""

@@ -268,5 +268,7 @@ def _told(path: Path) -> Generator[None]:
         if getattr(fault, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
             raise DamagedFile(path, str(fault)) from fault
         raise UnwritableFile(path, str(fault)) from fault
+    except UnicodeError as fault:  # even SQLite's own message quotes what is no text any more
+        raise DamagedFile(path, "it holds what is no text") from fault
     except OSError as fault:
         raise UnwritableFile(path, (fault.strerror or str(fault)).lower()) from fault

@@ -41,14 +41,14 @@ class Readers:
         """Ask on another thread, which may take its time."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, ask)
-        except sqlite3.Error as fault:
+        except (sqlite3.Error, UnicodeError) as fault:
             raise self._refused(fault) from fault
 
     async def soon(self, ask: Callable[[sqlite3.Connection], T]) -> T:
         """At once, or in a thread if others are in the way."""
         try:
             return self.at_once(ask)
-        except sqlite3.Error as fault:
+        except (sqlite3.Error, UnicodeError) as fault:
             if not refusals.busy(fault):
                 raise self._refused(fault) from fault
         return await self.in_thread(ask)
@@ -58,7 +58,7 @@ class Readers:
         for connection in self._connections:
             connection.close()
 
-    def _refused(self, fault: sqlite3.Error) -> StateError:
+    def _refused(self, fault: Exception) -> StateError:
         refusal = refusals.read_refused(self._file.path, fault)
         if refusals.damaged(fault):
             self.fault = str(refusal)

@@ -3,8 +3,11 @@
 import hashlib
 import sqlite3
 from collections.abc import Generator
+from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from typing import Final
 
 from state import chain
@@ -16,6 +19,8 @@ from state.journal import Checkpoint
 from state.journal import Event
 from state.journal import Head
 from state.journal import JournalStatistics
+from state.sqlite import kinds
+from state.sqlite.kinds import checked
 
 _STANDING: Final = (
     "SELECT n, version, nonce, accessed_at, expires_at, ended_at, size_bytes, compacted_version FROM sessions "
@@ -83,7 +88,7 @@ def snapshot(connection: sqlite3.Connection) -> Generator[None]:
 def standing(connection: sqlite3.Connection, session_id: str) -> Standing | None:
     """None: there is no session of this id, neither live nor ended."""
     found = connection.execute(_STANDING, (session_id,)).fetchone()
-    return None if found is None else Standing(*found)
+    return None if found is None else Standing(*checked(found, kinds.STANDING))
 
 
 def events(connection: sqlite3.Connection, session_id: str, row: Standing, after: int) -> tuple[Event, ...]:
@@ -102,7 +107,7 @@ def verdict(connection: sqlite3.Connection, session_id: str, row: Standing) -> V
 def checkpoint(connection: sqlite3.Connection, row: Standing, most: int | None) -> Checkpoint | None:
     """The newest one up to a version that holds what was put in."""
     bound = _NEWEST if most is None else most
-    for version, nonce, state, digest in connection.execute(_CHECKPOINT, (row.n, bound)).fetchall():
+    for version, nonce, state, digest in _rows(connection, _CHECKPOINT, (row.n, bound), kinds.CHECKPOINT):
         if hashlib.sha256(state).digest() == digest:
             return Checkpoint(version=version, nonce=nonce, state=state)
     return None
@@ -110,23 +115,30 @@ def checkpoint(connection: sqlite3.Connection, row: Standing, most: int | None) 
 
 def owned(connection: sqlite3.Connection, owner: str) -> list[tuple[str, float, float]]:
     """Id, last access and end of life of the owner's sessions that have not ended, the last opened first."""
-    return connection.execute(_OWNED, (owner,)).fetchall()
+    return [(each, accessed, expires) for each, accessed, expires in _rows(connection, _OWNED, (owner,), kinds.OWNED)]
 
 
 def ended(connection: sqlite3.Connection, owner: str) -> list[tuple[str, float]]:
     """Id and end of the owner's sessions that have ended, the last to end first."""
-    return connection.execute(_PAST, (owner,)).fetchall()
+    return [(each, ended_at) for each, ended_at in _rows(connection, _PAST, (owner,), kinds.ENDED)]
 
 
 def standings(connection: sqlite3.Connection, owner: str) -> list[tuple[str, Standing]]:
     """The owner's sessions by their ids, live and ended."""
     found = connection.execute(_STANDINGS, (owner,)).fetchall()
-    return [(session_id, Standing(*values)) for session_id, *values in found]
+    return [(session_id, Standing(*checked(values, kinds.STANDING))) for session_id, *values in found]
 
 
 def together(connection: sqlite3.Connection) -> JournalStatistics:
     sessions, count, size_bytes = connection.execute(_TOGETHER).fetchone()
     return JournalStatistics(sessions=sessions, events=count, size_bytes=size_bytes)
+
+
+def _rows(
+    connection: sqlite3.Connection, asked: str, values: tuple[Any, ...], of: kinds.Kinds
+) -> Iterator[Sequence[Any]]:
+    for row in connection.execute(asked, values):
+        yield checked(row, of)
 
 
 def _checked(
@@ -142,7 +154,7 @@ def _checked(
         before = b"" if found is None else found[0]
     stored = [
         Stored(version=version, nonce=nonce, salt=salt, content=content, digest=digest, link=each)
-        for version, nonce, salt, content, digest, each in connection.execute(_EVENTS, (row.n, after))
+        for version, nonce, salt, content, digest, each in _rows(connection, _EVENTS, (row.n, after), kinds.EVENT)
     ]
     head = Link(version=row.version, link=link)
     return stored, chain.check(Link(version=after, link=before), stored, head)

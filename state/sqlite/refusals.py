@@ -8,47 +8,52 @@ from state.errors import StateBusy
 from state.errors import StateError
 from state.errors import StateUnavailable
 
+_NO_CODE: Final = 0xFF
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGE: Final = {
+    *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH),
+    *(sqlite3.SQLITE_ERROR, _NO_CODE),  # our own statements do not fit what is there; text that is none has no code
+}
 _WAYS_OUT: Final = {
     sqlite3.SQLITE_FULL: "the disk is full. Make room on it; nothing else has to be done",
     sqlite3.SQLITE_READONLY: "it is read-only. Give this user the right to write it and its folder",
     sqlite3.SQLITE_PERM: "this user may not. Give this user the right to read and write it and its folder",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened. Look whether its folder is there and may be written",
     sqlite3.SQLITE_IOERR: "the disk reports a fault. Look whether it is full or failing",
-    sqlite3.SQLITE_CORRUPT: "it is damaged. Run uds-mcp verify, and put a backup in its place (uds-mcp restore FILE)",
-    sqlite3.SQLITE_NOTADB: "it is no database any more. Put a backup in its place (uds-mcp restore FILE)",
 }
 
 
-def busy(fault: sqlite3.Error) -> bool:
+def busy(fault: Exception) -> bool:
     """Whether others only hold the file, so that trying again later is worth it."""
     return _code(fault) in _BUSY
 
 
-def damaged(fault: sqlite3.Error) -> bool:
+def damaged(fault: Exception) -> bool:
     """Whether the file is not as it was written."""
-    return _code(fault) in _DAMAGE or "decode" in str(fault)  # text that is none has no code of SQLite's
+    return _code(fault) in _DAMAGE and not isinstance(fault, OSError)
 
 
-def write_refused(path: Path, fault: sqlite3.Error | OSError) -> StateError:
+def write_refused(path: Path, fault: Exception) -> StateError:
     """`StateBusy`, or `StateUnavailable`."""
-    if isinstance(fault, sqlite3.Error) and busy(fault):
+    if busy(fault):
         return StateBusy(f"{path} is held by another process for a long time: nothing was written. Try again.")
     return StateUnavailable(f"{path} cannot be written, so nothing was: {_way_out(fault)}.")
 
 
-def read_refused(path: Path, fault: sqlite3.Error | OSError) -> StateError:
+def read_refused(path: Path, fault: Exception) -> StateError:
     """`StateBusy`, or `StateUnavailable`."""
-    if isinstance(fault, sqlite3.Error) and busy(fault):
+    if busy(fault):
         return StateBusy(f"{path} is held by another process for a long time. Try again.")
     return StateUnavailable(f"{path} cannot be read: {_way_out(fault)}.")
 
 
-def _way_out(fault: sqlite3.Error | OSError) -> str:
-    return _WAYS_OUT.get(_code(fault), f"{fault}. Run uds-mcp doctor")
+def _way_out(fault: Exception) -> str:
+    code = _code(fault)
+    if damaged(fault):
+        return f"it is damaged ({fault}). Run uds-mcp verify, and put a backup in its place (uds-mcp restore FILE)"
+    return _WAYS_OUT.get(code, f"{fault}. Run uds-mcp doctor")
 
 
 def _code(fault: BaseException) -> int:
-    """SQLite's primary code; -1: it is none of its own."""
-    return (getattr(fault, "sqlite_errorcode", None) or -1) & 0xFF
+    """SQLite's primary code; `_NO_CODE`: it is none of its own."""
+    return (getattr(fault, "sqlite_errorcode", None) or _NO_CODE) & 0xFF

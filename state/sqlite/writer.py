@@ -97,7 +97,7 @@ class Writer:
         flush = now_s - self._flushed_s >= TICK_S or any(isinstance(each, Flush) for each in wishes)
         try:
             outcomes = self._desk.carry_out(wishes, flush=flush, try_it=self._fault is not None)
-        except (sqlite3.Error, OSError) as fault:
+        except (sqlite3.Error, OSError, UnicodeError) as fault:
             self._fail(wishes, refusals.write_refused(self._desk.path, fault))
             return
         self._fault = None
