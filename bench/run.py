@@ -17,7 +17,7 @@ from rich.table import Table
 
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results"
-_SIZES = {"kill_bench": ("--runs", "20")}
+_SIZES = {"kill_bench": ("--runs", "20"), "neighbours_bench": ("--seconds", "1", "--kills", "2")}
 """What is run smaller here than by itself, so that everything takes a few minutes."""
 
 
