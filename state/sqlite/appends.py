@@ -187,9 +187,11 @@ class Appends:
 
 
 def _check_head(row: Row | None, expected: Head | None) -> None:
-    current = None if row is None else row.head
-    if current != expected:
-        raise VersionMoved(current)
+    if row is None:
+        if expected is not None:
+            raise VersionMoved(None)
+    elif expected is None or (expected.version, expected.nonce) != (row.version, row.nonce):
+        raise VersionMoved(row.head)
 
 
 def _chained(row: Row, wish: Append) -> tuple[list[tuple[Any, ...]], int]:

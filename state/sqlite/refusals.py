@@ -30,7 +30,7 @@ def busy(fault: Exception) -> bool:
 
 def damaged(fault: Exception) -> bool:
     """Whether the file is not as it was written."""
-    return _code(fault) in _DAMAGE and not isinstance(fault, OSError)
+    return isinstance(fault, sqlite3.Error | UnicodeError) and _code(fault) in _DAMAGE
 
 
 def write_refused(path: Path, fault: Exception) -> StateError:

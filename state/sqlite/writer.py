@@ -12,14 +12,12 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from state.errors import StateUnavailable
 from state.journal import Head
 from state.sqlite import refusals
 from state.sqlite.desk import Desk
 from state.sqlite.desk import Outcome
 from state.sqlite.wishes import Append
 from state.sqlite.wishes import Flush
-from state.sqlite.wishes import Refusal
 from state.sqlite.wishes import Wish
 
 _log = logging.getLogger(__name__)
@@ -69,11 +67,7 @@ class Writer:
         go_on = True
         while go_on:
             wishes, go_on = self._taken()
-            try:
-                self._carry_out(wishes)
-            except Exception as fault:  # noqa: BLE001 - outermost loop: who waits must be answered
-                _log.exception("a write to %s failed for a reason nobody thought of", self._desk.path)
-                self._fail(wishes, StateUnavailable(f"{self._desk.path} cannot be written: {fault}. See the log."))
+            self._carry_out(wishes)
             go_on = go_on and not (self._loop is None or self._loop.is_closed())
         self._carry_out([Flush()])
         with suppress(sqlite3.Error):
@@ -93,23 +87,29 @@ class Writer:
         return wishes, True
 
     def _carry_out(self, wishes: list[Wish]) -> None:
+        try:
+            self._write(wishes)
+        except (sqlite3.Error, OSError, UnicodeError) as fault:
+            self._fail(wishes, fault)
+        except Exception as fault:  # noqa: BLE001 - the outermost loop of this thread: who waits must be answered
+            _log.exception("a write to %s failed for a reason nobody thought of", self._desk.path)
+            self._fail(wishes, fault)
+
+    def _write(self, wishes: list[Wish]) -> None:
         now_s = time.monotonic()
         flush = now_s - self._flushed_s >= TICK_S or any(isinstance(each, Flush) for each in wishes)
-        try:
-            outcomes = self._desk.carry_out(wishes, flush=flush, try_it=self._fault is not None)
-        except (sqlite3.Error, OSError, UnicodeError) as fault:
-            self._fail(wishes, refusals.write_refused(self._desk.path, fault))
-            return
+        outcomes = self._desk.carry_out(wishes, flush=flush, try_it=self._fault is not None)
         self._fault = None
         self._patience_s = 0.0 if self._desk.due() else TICK_S
         if flush:
             self._flushed_s = now_s
         self._answer(outcomes)
 
-    def _fail(self, wishes: list[Wish], refusal: Refusal) -> None:
-        self._fault = str(refusal)
+    def _fail(self, wishes: list[Wish], fault: Exception) -> None:
+        waiting = [each.answer for each in wishes if isinstance(each, Append)]
+        self._fault = str(refusals.write_refused(self._desk.path, fault))
         self._patience_s = TICK_S
-        self._answer([(each.answer, refusal) for each in wishes if isinstance(each, Append)])
+        self._answer([(answer, refusals.write_refused(self._desk.path, fault)) for answer in waiting])
 
     def _answer(self, outcomes: list[Outcome]) -> None:
         if outcomes and self._loop is not None:
