@@ -14,6 +14,7 @@ from typing import Final
 from typing import TypeVar
 
 from state.goals import Goal
+from state.layers import Layers
 from state.session import Explored
 from state.session import Finding
 from state.session import Kept
@@ -46,10 +47,10 @@ def parts_of(state: Mapping[str, Any]) -> dict[str, Any]:
     explored = _read_all(Explored, state["explored"])
     return {
         "goals_by_id": MappingProxyType({each.id: each for each in goals}),
-        "context": MappingProxyType({key: _read(Kept, each) for key, each in state["context"].items()}),
-        "preferences": MappingProxyType({key: _read(Kept, each) for key, each in state["preferences"].items()}),
-        "findings_by_place": MappingProxyType({each.place: each for each in findings}),
-        "explored_by_schema": MappingProxyType({(each.source, each.schema): each for each in explored}),
+        "context": Layers({key: _read(Kept, each) for key, each in state["context"].items()}),
+        "preferences": Layers({key: _read(Kept, each) for key, each in state["preferences"].items()}),
+        "findings_by_place": Layers({each.place: each for each in findings}),
+        "explored_by_schema": Layers({(each.source, each.schema): each for each in explored}),
         "conflicts": tuple(_read_all(OpenConflict, state["conflicts"])),
     }
 
@@ -69,7 +70,7 @@ def decoded(text: bytes) -> Session | None:
         if whole["format"] != 1:
             return None
         plain = {name: value for name, value in whole["session"].items() if name in _NAMES[Session]}
-        plain |= {"keys": MappingProxyType(plain["keys"]), "children": tuple(plain["children"])}
+        plain |= {"keys": Layers(plain["keys"]), "children": tuple(plain["children"])}
         return Session(**plain, **parts_of(whole["state"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -16,6 +16,7 @@ from state.limits import checked_value
 from state.limits import room
 from state.merge import Merged
 from state.merge import origin_of
+from state.session import Explored
 from state.session import Session
 from state.strategies import Strategy
 
@@ -84,7 +85,12 @@ def set_goal(session: Session, text: str | None, status: goals.Status | None, ac
     change = goals.decide(session.goals, text, status)
     match change:
         case goals.Opening(text=wanted):
-            room(len(session.goals), limits.goals, "goals in a session", "Make an earlier one active again by its id.")
+            room(
+                len(session.goals_by_id),
+                limits.goals,
+                "goals in a session",
+                "Make an earlier one active again by its id.",
+            )
             return (actor.draft(fold.GOAL_OPENED, {"text": wanted}),)
         case goals.Move(id=goal_id, status=wanted):
             return (actor.draft(fold.GOAL_MOVED, {"id": goal_id, "status": wanted}),)
@@ -101,11 +107,11 @@ def explore(
     session: Session, source: str, schema: str, attributes: tuple[str, ...], actor: Actor, limits: Limits
 ) -> Drafts:
     """Only what the session did not know yet is written. Raises `OverLimit`, `InvalidValue`."""
-    known = session.explored_by_schema.get((source, schema))
-    seen = () if known is None else known.attributes
+    known: Explored | None = session.explored_by_schema.get((source, schema))
+    seen: tuple[str, ...] = () if known is None else known.attributes
     fresh = [name for name in dict.fromkeys(attributes) if name not in set(seen)][: limits.attributes - len(seen)]
     if known is None:
-        room(len(session.explored), limits.explored, "explored schemas in a session", ANOTHER)
+        room(len(session.explored_by_schema), limits.explored, "explored schemas in a session", ANOTHER)
     elif not fresh:
         return ()
     body = {"source": source, "schema": schema, "attributes": fresh}
@@ -198,7 +204,7 @@ _COMPACTED_LEAST = 4
 def _room_for(session: Session, kind: Kind, limits: Limits) -> None:
     match kind:
         case "finding":
-            room(len(session.findings), limits.findings, "findings in a session", "Supersede one by its key.")
+            room(len(session.findings_by_place), limits.findings, "findings in a session", "Supersede one by its key.")
         case "context":
             room(len(session.context), limits.context, "context keys in a session", "Write to a key that exists.")
         case "preference":

@@ -7,12 +7,12 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 from typing import Final
-from typing import cast
 
 from state.checkpoint import parts_of
 from state.goals import Goal
 from state.journal import Event
 from state.journal import Head
+from state.layers import Layers
 from state.session import Explored
 from state.session import Finding
 from state.session import Kept
@@ -60,9 +60,9 @@ def apply(session: Session, event: Event) -> Session:
 
 
 class Building:
-    """A session while it changes: a part is copied when it is first written to, and shared with `seed` until then."""
+    """A session while it changes: what is written is gathered beside `seed`, and laid on top of it in the end."""
 
-    __slots__ = ("_changed", "at", "head", "seed")
+    __slots__ = ("_changed", "_written", "at", "head", "seed")
 
     def __init__(self, seed: Session) -> None:
         self.seed = seed
@@ -70,20 +70,32 @@ class Building:
         version, _, nonce = seed.etag.partition("-")
         self.head = Head(version=int(version), nonce=nonce)
         self._changed: dict[str, Any] = {}
+        self._written: dict[str, dict[Any, Any]] = {}
 
-    def own(self, part: str) -> dict[Any, Any]:
-        """The part of this name, to be changed in place."""
-        mine = self._changed.get(part)
-        if type(mine) is not dict:
-            mine = self._changed[part] = dict(self.of(part))
-        return cast("dict[Any, Any]", mine)
+    def write(self, part: str, key: Any, entry: Any) -> None:
+        """Put an entry into a mapping of the session, as its newest."""
+        written = self._written.get(part)
+        if written is None:
+            written = self._written[part] = {}
+        else:
+            written.pop(key, None)
+        written[key] = entry
+
+    def entry(self, part: str, key: Any) -> Any:
+        """What a mapping of the session has there now. None: nothing."""
+        written = self._written.get(part)
+        if written is not None and key in written:
+            return written[key]
+        return self.of(part).get(key)
 
     def of(self, part: str) -> Any:
-        """The part of this name, to be looked at."""
+        """The part of this name as it was begun with or last `put`."""
         return self._changed[part] if part in self._changed else getattr(self.seed, part)
 
     def put(self, part: str, value: Any) -> None:
+        """Replace the part as a whole."""
         self._changed[part] = value
+        self._written.pop(part, None)
 
     def take(self, event: Event) -> None:
         if event.version != self.head.version + 1:
@@ -91,26 +103,24 @@ class Building:
         step = _STEPS.get(event.kind)
         if step is not None:
             step(self, event)
-        if event.key is not None:
-            self.own("keys").setdefault(event.key, event.version)
+        if event.key is not None and self.entry("keys", event.key) is None:
+            self.write("keys", event.key, event.version)
         self.head = Head(version=event.version, nonce=event.nonce)
         self.at = event.at
 
     def session(self, *, etag: str | None = None, expires_at: float | None = None) -> Session:
         """What has become of it; what is built must not change any more. None: as its events say."""
-        changed = {name: _frozen(part) for name, part in self._changed.items()}
+        for part, written in self._written.items():
+            self._changed[part] = self.of(part).having(written)
+        self._written = {}
         return self.seed.having(
-            **changed,
+            **self._changed,
             moved_at=self.at,
             last_access_at=self.at,
             expires_at=self.at + self.seed.ttl_s if expires_at is None else expires_at,
             version=self.head.version,
             etag=self.head.etag if etag is None else etag,
         )
-
-
-def _frozen(part: Any) -> Any:
-    return MappingProxyType(cast("dict[Any, Any]", part)) if type(part) is dict else part
 
 
 def _opened(event: Event) -> Session:
@@ -139,14 +149,15 @@ def _opened(event: Event) -> Session:
         _open_goal(building, event, text)
     for kind, part in _PART.items():
         for key, value in body.get(kind, {}).items():
-            building.own(part)[key] = Kept(value=value, at=event.at, version=event.version)
+            building.write(part, key, Kept(value=value, at=event.at, version=event.version))
     return building.session()
 
 
 def _open_goal(building: Building, event: Event, text: str) -> None:
-    goals = building.own("goals_by_id")
+    goals = building.of("goals_by_id")
     goal_id = f"g{len(goals) + 1}"
-    goals[goal_id] = Goal(id=goal_id, text=text, status="active", opened_at=event.at, version=event.version)
+    goal = Goal(id=goal_id, text=text, status="active", opened_at=event.at, version=event.version)
+    building.put("goals_by_id", MappingProxyType({**goals, goal_id: goal}))
 
 
 def _goal_opened(building: Building, event: Event) -> None:
@@ -158,13 +169,13 @@ def _goal_moved(building: Building, event: Event) -> None:
     if goal is not None:
         closed_at = None if status == "active" else event.at
         moved = replace(goal, status=status, closed_at=closed_at, version=event.version)
-        building.own("goals_by_id")[goal.id] = moved
+        building.put("goals_by_id", MappingProxyType({**building.of("goals_by_id"), goal.id: moved}))
 
 
 def _kept(building: Building, event: Event) -> None:
     body = event.body
     kept = Kept(value=body["value"], at=body.get("at", event.at), version=event.version)
-    building.own(_PART[event.kind])[body["key"]] = kept
+    building.write(_PART[event.kind], body["key"], kept)
     _settle(building, event.kind, body["key"])
 
 
@@ -178,9 +189,7 @@ def _found(building: Building, event: Event) -> None:
         at=body.get("at", event.at),
         version=event.version,
     )
-    findings = building.own("findings_by_place")
-    findings.pop(finding.place, None)
-    findings[finding.place] = finding
+    building.write("findings_by_place", finding.place, finding)
     if finding.key is not None:
         _settle(building, event.kind, finding.key)
 
@@ -194,11 +203,11 @@ def _settle(building: Building, kind: str, key: str) -> None:
 
 def _explored(building: Building, event: Event) -> None:
     source, schema = event.body["source"], event.body["schema"]
-    explored = building.own("explored_by_schema")
-    earlier = explored.pop((source, schema), None)
+    earlier: Explored | None = building.entry("explored_by_schema", (source, schema))
     seen: dict[str, Any] = dict.fromkeys(() if earlier is None else earlier.attributes)
     seen.update(dict.fromkeys(event.body["attributes"]))
-    explored[source, schema] = Explored(source=source, schema=schema, attributes=tuple(seen), last_at=event.at)
+    explored = Explored(source=source, schema=schema, attributes=tuple(seen), last_at=event.at)
+    building.write("explored_by_schema", (source, schema), explored)
 
 
 def _child_opened(building: Building, event: Event) -> None:
@@ -241,7 +250,7 @@ def _moved(parts: dict[str, Any], before: Session, version: int) -> dict[str, An
 
 
 def _moved_part(part: Mapping[Any, Any], before: Mapping[Any, Any], version: int) -> Mapping[Any, Any]:
-    return MappingProxyType(
+    return Layers(
         {
             place: each if each == before.get(place) or isinstance(each, Explored) else replace(each, version=version)
             for place, each in part.items()

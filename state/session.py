@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import fields
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Any
 from typing import Final
 from typing import Literal
 
 from state.goals import Goal
+from state.layers import Layers
 
 __all__ = ["Explored", "Finding", "Goal", "Kept", "OpenConflict", "Session"]
 
@@ -18,10 +18,10 @@ __all__ = ["Explored", "Finding", "Goal", "Kept", "OpenConflict", "Session"]
 Place = tuple[str, bool]
 """Where a finding belongs: its key and True, or its own id and False."""
 
-_EMPTY: Final[Mapping[Any, Any]] = MappingProxyType({})
+_EMPTY: Final[Layers[Any, Any]] = Layers()
 
 
-def _empty() -> Mapping[Any, Any]:
+def _empty() -> Layers[Any, Any]:
     return _EMPTY
 
 
@@ -92,10 +92,10 @@ class Session:
     ttl_s: float
     """How long it lives after its last use."""
     goals_by_id: Mapping[str, Goal] = field(default_factory=_empty)
-    context: Mapping[str, Kept] = field(default_factory=_empty)
-    preferences: Mapping[str, Kept] = field(default_factory=_empty)
-    findings_by_place: Mapping[Place, Finding] = field(default_factory=_empty)
-    explored_by_schema: Mapping[tuple[str, str], Explored] = field(default_factory=_empty)
+    context: Layers[str, Kept] = field(default_factory=_empty)
+    preferences: Layers[str, Kept] = field(default_factory=_empty)
+    findings_by_place: Layers[Place, Finding] = field(default_factory=_empty)
+    explored_by_schema: Layers[tuple[str, str], Explored] = field(default_factory=_empty)
     """By source and schema."""
     parent: str | None = None
     parent_version: int = 0
@@ -113,7 +113,7 @@ class Session:
     """Of the event that last restored an earlier state, which may have removed fields; 0: none."""
     compacted_version: int = 0
     """Events up to this version are dropped for good: the history begins behind it. 0: all are kept."""
-    keys: Mapping[str, int] = field(default_factory=_empty)
+    keys: Layers[str, int] = field(default_factory=_empty)
     """Idempotency keys that writes came with, and the version each of them made. Without the one it was opened with."""
     created_at: float
     moved_at: float
@@ -135,12 +135,12 @@ class Session:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Oldest first."""
-        return tuple(self.findings_by_place.values())
+        return self.findings_by_place.listed()
 
     @property
     def explored(self) -> tuple[Explored, ...]:
         """In the order in which something new was last seen of them."""
-        return tuple(self.explored_by_schema.values())
+        return self.explored_by_schema.listed()
 
 
 _NAMES: Final = tuple(each.name for each in fields(Session))

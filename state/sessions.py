@@ -83,7 +83,8 @@ _LET_OTHERS_IN = 64
 
 
 def _new_handle() -> str:
-    return secrets.token_urlsafe(16)
+    """128 random bits; one that begins with a dash would be taken for an option on a command line."""
+    return next(handle for handle in iter(lambda: secrets.token_urlsafe(16), "") if not handle.startswith("-"))
 
 
 def _conversation_key(conversation: str, label: str | None) -> str:

@@ -1,7 +1,6 @@
 """A child session and what it gives back: the laws of every strategy, and nothing that gets lost in silence."""
 
 import json
-from types import MappingProxyType
 from typing import Any
 from typing import get_args
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from state import merge
 from state.errors import InvalidValue
 from state.errors import UnknownSession
+from state.layers import Layers
 from state.memory import MemoryJournal
 from state.session import Finding
 from state.session import Kept
@@ -52,8 +52,8 @@ def _session(handle: str, context: dict[str, Kept], findings: tuple[Finding, ...
         owner="ann",
         label=None,
         ttl_s=60.0,
-        context=MappingProxyType(context),
-        findings_by_place=MappingProxyType({each.place: each for each in findings}),
+        context=Layers(dict(context)),
+        findings_by_place=Layers({each.place: each for each in findings}),
         parent_version=_FORKED_AT,
         created_at=0.0,
         moved_at=0.0,
