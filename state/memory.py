@@ -1,30 +1,31 @@
 """The journal in memory: events as JSON bytes, gone with the process."""
 
-import json
 import secrets
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
-from typing import Any
 
 from state.chain import Link
 from state.chain import Verdict
-from state.chain import digest_of
 from state.chain import first_link
-from state.chain import link_of
 from state.deadlines import Deadlines
 from state.errors import OverLimit
 from state.journal import AlreadyOpened
 from state.journal import Chapter
 from state.journal import Checkpoint
 from state.journal import Draft
-from state.journal import Event
 from state.journal import Head
 from state.journal import JournalStatistics
 from state.journal import Quota
 from state.journal import VersionMoved
+from state.memory_log import Growth
+from state.memory_log import Holding
+from state.memory_log import Log
+from state.memory_log import decoded
+from state.memory_log import encoded
+from state.memory_log import is_of
+from state.memory_log import linked
+from state.memory_log import start_of
+from state.memory_log import state_bytes
 from state.quota import check_room
 
 SWEEP_SESSIONS = 64
@@ -33,48 +34,6 @@ SWEEP_SESSIONS = 64
 
 _CHECKPOINTS = 2
 """Kept of a session beside the one its compaction needs."""
-
-
-@dataclass(slots=True)
-class _Log:
-    owner: str
-    key: str | None
-    events: list[bytes]
-    nonce: str
-    link: bytes
-    size_bytes: int
-    accessed_at: float
-    expires_at: float
-    start: Link | None = None
-    """What the first kept event is bound to. None: all are kept."""
-    checkpoints: tuple[Checkpoint, ...] = ()
-    """Oldest first."""
-
-    @property
-    def compacted(self) -> int:
-        return 0 if self.start is None else self.start.version
-
-    @property
-    def head(self) -> Head:
-        return Head(version=self.compacted + len(self.events), nonce=self.nonce)
-
-
-@dataclass(slots=True)
-class _Holding:
-    """What an owner has; sessions in the order of their last access."""
-
-    sessions: dict[str, None] = field(default_factory=dict[str, None])
-    events: int = 0
-    size_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Growth:
-    """What a write adds to what an owner has; what it takes away is negative."""
-
-    sessions: int
-    events: int
-    size_bytes: int
 
 
 class MemoryJournal:
@@ -93,8 +52,8 @@ class MemoryJournal:
         self._clock = clock
         self._max_bytes = max_bytes
         self._quota = quota
-        self._logs: dict[str, _Log] = {}
-        self._owned: dict[str, _Holding] = {}
+        self._logs: dict[str, Log] = {}
+        self._owned: dict[str, Holding] = {}
         self._opened_by: dict[tuple[str, str], str] = {}
         self._deadlines: Deadlines[str] = Deadlines()
         self._events = 0
@@ -108,11 +67,11 @@ class MemoryJournal:
             raise ValueError("an append writes at least one event")
         log = self._expected(session_id, expected)
         nonce = secrets.token_hex(8)
-        written = [_encoded(draft, nonce) for draft in drafts]
+        written = [encoded(draft, nonce) for draft in drafts]
         if log is None:
             self._check_key(drafts[0])
         if expires_at > self._clock():  # a session that ends gives all of its room back
-            growth = _Growth(0 if log else 1, len(written), sum(map(len, written)))
+            growth = Growth(0 if log else 1, len(written), sum(map(len, written)))
             self._check_room(drafts[0].actor if log is None else log.owner, growth)
         if log is None:
             log = self._create(session_id, drafts[0], expires_at)
@@ -126,11 +85,12 @@ class MemoryJournal:
         log = self._live(session_id)
         if log is None:
             return None
+        head = log.head
         first = max(after, log.compacted)
-        texts = log.events[first - log.compacted :]
+        texts = log.events[first - log.compacted :] if first < head.version else ()
         return Chapter(
-            head=log.head,
-            events=tuple(_decoded(text, version) for version, text in enumerate(texts, start=first + 1)),
+            head=head,
+            events=tuple(decoded(text, version) for version, text in enumerate(texts, start=first + 1)),
             accessed_at=log.accessed_at,
             expires_at=log.expires_at,
             size_bytes=log.size_bytes,
@@ -150,8 +110,8 @@ class MemoryJournal:
         log = self._live(session_id)
         if log is None:
             return None
-        start = _start(session_id, log)
-        if _linked(start, log.events) == log.link:
+        start = start_of(session_id, log)
+        if linked(start, log.events) == log.link:
             return Verdict(ok=True, events=len(log.events))
         # Only the end of the chain is kept here: that something is wrong shows, but not where it begins.
         fault = "The events in memory are not what was written."
@@ -165,19 +125,19 @@ class MemoryJournal:
     def keep_checkpoint(self, session_id: str, checkpoint: Checkpoint) -> None:
         log = self._live(session_id)
         room = self._max_bytes - self._bytes - self._checkpoint_bytes
-        if log is not None and _is_of(log, checkpoint) and len(checkpoint.state) <= room:
+        if log is not None and is_of(log, checkpoint) and len(checkpoint.state) <= room:
             self._put(log, checkpoint)
 
     async def compact(self, session_id: str, *, expected: Head, checkpoint: Checkpoint, draft: Draft) -> Head:
         log = self._expected(session_id, expected)
         if log is None:
             raise VersionMoved(None)
-        if not _is_of(log, checkpoint):
+        if not is_of(log, checkpoint):
             raise ValueError(f"version {checkpoint.version} of the checkpoint is none of this session's kept history")
         nonce = secrets.token_hex(8)
-        written = [_encoded(draft, nonce)]
+        written = [encoded(draft, nonce)]
         dropped = log.events[: checkpoint.version - log.compacted]
-        growth = _Growth(0, 1 - len(dropped), len(written[0]) - sum(map(len, dropped)))
+        growth = Growth(0, 1 - len(dropped), len(written[0]) - sum(map(len, dropped)))
         if growth.size_bytes > 0:
             self._check_room(log.owner, growth)
         self._drop(session_id, log, dropped)
@@ -197,7 +157,7 @@ class MemoryJournal:
             self._forget(session_id)
         return len(due)
 
-    def _expected(self, session_id: str, expected: Head | None) -> _Log | None:
+    def _expected(self, session_id: str, expected: Head | None) -> Log | None:
         self.sweep()
         log = self._live(session_id)
         current = None if log is None else log.head
@@ -205,7 +165,7 @@ class MemoryJournal:
             raise VersionMoved(current)
         return log
 
-    def _live(self, session_id: str) -> _Log | None:
+    def _live(self, session_id: str) -> Log | None:
         log = self._logs.get(session_id)
         if log is None or log.expires_at > self._clock():
             return log
@@ -217,7 +177,7 @@ class MemoryJournal:
         if earlier is not None and self._live(earlier) is not None:
             raise AlreadyOpened(earlier)
 
-    def _check_room(self, owner: str, growth: _Growth) -> None:
+    def _check_room(self, owner: str, growth: Growth) -> None:
         """Expired sessions that are not yet given back are not held against their owner."""
         try:
             self._check_quota(owner, growth)
@@ -228,8 +188,8 @@ class MemoryJournal:
         if self._bytes + growth.size_bytes > self._max_bytes:
             raise OverLimit("the memory for all sessions is used up. Close sessions that are done, or wait for expiry.")
 
-    def _check_quota(self, owner: str, growth: _Growth) -> None:
-        held = self._owned.get(owner) or _Holding()
+    def _check_quota(self, owner: str, growth: Growth) -> None:
+        held = self._owned.get(owner) or Holding()
         check_room(
             self._quota,
             sessions=len(held.sessions) + growth.sessions,
@@ -237,10 +197,10 @@ class MemoryJournal:
             size_bytes=held.size_bytes + growth.size_bytes,
         )
 
-    def _create(self, session_id: str, opening: Draft, expires_at: float) -> _Log:
+    def _create(self, session_id: str, opening: Draft, expires_at: float) -> Log:
         if opening.key is not None:
             self._opened_by[opening.actor, opening.key] = session_id
-        log = _Log(
+        log = Log(
             owner=opening.actor,
             key=opening.key,
             events=[],
@@ -251,23 +211,23 @@ class MemoryJournal:
             expires_at=expires_at,
         )
         self._logs[session_id] = log
-        self._owned.setdefault(log.owner, _Holding()).sessions[session_id] = None
+        self._owned.setdefault(log.owner, Holding()).sessions[session_id] = None
         self._deadlines.add(session_id, expires_at)
         return log
 
-    def _extend(self, log: _Log, written: list[bytes], nonce: str) -> None:
-        log.link = _linked(Link(version=log.head.version, link=log.link), written)
+    def _extend(self, log: Log, written: list[bytes], nonce: str) -> None:
+        log.link = linked(Link(version=log.head.version, link=log.link), written)
         log.events += written
         log.nonce = nonce
         self._count(log, len(written), sum(map(len, written)))
 
-    def _drop(self, session_id: str, log: _Log, events: list[bytes]) -> None:
-        start = _start(session_id, log)
-        log.start = Link(version=start.version + len(events), link=_linked(start, events))
+    def _drop(self, session_id: str, log: Log, events: list[bytes]) -> None:
+        start = start_of(session_id, log)
+        log.start = Link(version=start.version + len(events), link=linked(start, events))
         log.events = log.events[len(events) :]
         self._count(log, -len(events), -sum(map(len, events)))
 
-    def _count(self, log: _Log, events: int, size_bytes: int) -> None:
+    def _count(self, log: Log, events: int, size_bytes: int) -> None:
         log.size_bytes += size_bytes
         mine = self._owned[log.owner]
         mine.events += events
@@ -275,16 +235,16 @@ class MemoryJournal:
         self._events += events
         self._bytes += size_bytes
 
-    def _put(self, log: _Log, checkpoint: Checkpoint) -> None:
+    def _put(self, log: Log, checkpoint: Checkpoint) -> None:
         """Older ones go, but for the one that stands for the events that were dropped."""
         before = log.checkpoints
         by_version = {each.version: each for each in (*before, checkpoint) if each.version >= log.compacted}
         base = by_version.pop(log.compacted, None)
         newest = [by_version[version] for version in sorted(by_version)[-_CHECKPOINTS:]]
         log.checkpoints = tuple(newest if base is None else (base, *newest))
-        self._checkpoint_bytes += _state_bytes(log.checkpoints) - _state_bytes(before)
+        self._checkpoint_bytes += state_bytes(log.checkpoints) - state_bytes(before)
 
-    def _access(self, session_id: str, log: _Log, expires_at: float) -> None:
+    def _access(self, session_id: str, log: Log, expires_at: float) -> None:
         log.accessed_at = self._clock()
         self._deadlines.move(session_id, log.expires_at, expires_at)
         log.expires_at = expires_at
@@ -296,43 +256,10 @@ class MemoryJournal:
         log = self._logs.pop(session_id)
         self._deadlines.discard(session_id, log.expires_at)
         self._count(log, -len(log.events), -log.size_bytes)
-        self._checkpoint_bytes -= _state_bytes(log.checkpoints)
+        self._checkpoint_bytes -= state_bytes(log.checkpoints)
         if log.key is not None:
             del self._opened_by[log.owner, log.key]
         mine = self._owned[log.owner].sessions
         del mine[session_id]
         if not mine:
             del self._owned[log.owner]
-
-
-def _start(session_id: str, log: _Log) -> Link:
-    return first_link(session_id) if log.start is None else log.start
-
-
-def _linked(start: Link, events: Iterable[bytes]) -> bytes:
-    """The link of the last of these events. Nothing is ever forgotten here, so the contents need no salt."""
-    link = start.link
-    for version, text in enumerate(events, start=start.version + 1):
-        link = link_of(link, version, "", digest_of(b"", text))
-    return link
-
-
-def _is_of(log: _Log, checkpoint: Checkpoint) -> bool:
-    """Whether it stands for an event that is kept."""
-    place = checkpoint.version - log.compacted
-    return 0 < place <= len(log.events) and _decoded(log.events[place - 1], place).nonce == checkpoint.nonce
-
-
-def _state_bytes(checkpoints: Iterable[Checkpoint]) -> int:
-    return sum(len(each.state) for each in checkpoints)
-
-
-def _encoded(draft: Draft, nonce: str) -> bytes:
-    fields = [draft.at, draft.kind, draft.actor, draft.body, draft.key, nonce]
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _decoded(text: bytes, version: int) -> Event:
-    fields: list[Any] = json.loads(text)
-    at, kind, actor, body, key, nonce = fields
-    return Event(version=version, nonce=nonce, at=at, kind=kind, actor=actor, body=body, key=key)
