@@ -225,6 +225,16 @@ class JournalContract:
         clock.advance(1)
         assert await journal.read("s") is None
 
+    async def test_of_a_touch_and_an_append_in_one_instant_the_later_decides_the_end(
+        self, journal: Journal, clock: ManualClock
+    ) -> None:
+        head = await written(journal, clock, "s")
+        await journal.touch("s", expires_at=clock() + 3 * LIFE_S)
+        head = await journal.append("s", expected=head, drafts=[draft()], expires_at=clock() + 2 * LIFE_S)
+        assert (await found(journal, "s")).expires_at == clock() + 2 * LIFE_S
+        await journal.touch("s", expires_at=clock() + LIFE_S)
+        assert (await found(journal, "s")).expires_at == clock() + LIFE_S
+
     async def test_a_touch_does_not_raise_the_dead(self, journal: Journal, clock: ManualClock) -> None:
         await written(journal, clock, "s")
         clock.advance(LIFE_S)

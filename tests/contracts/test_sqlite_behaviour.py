@@ -20,6 +20,7 @@ from state.journal import Head
 from state.journal import Past
 from state.journal import Quota
 from state.journal import VersionMoved
+from state.sqlite import writer
 from state.sqlite.anchors import heads_path
 from state.sqlite.anchors import keep_heads
 from state.sqlite.anchors import read_heads
@@ -174,6 +175,21 @@ async def test_an_older_append_of_another_process_does_not_undo_a_touch(opened: 
     assert (await found(one, "s")).expires_at == end
     await one.aclose()
     assert (await found(other, "s")).expires_at == end
+
+
+async def test_a_touch_that_comes_late_does_not_raise_what_another_process_had_ended_before_it(
+    opened: Opened, clock: ManualClock
+) -> None:
+    one, other = opened(), opened()
+    await written(one, clock, "s")
+    clock.advance(10)
+    await one.touch("s", expires_at=clock() + LIFE_S)
+    clock.advance(-5)
+    await other.touch("s", expires_at=clock() + 1)
+    await other.aclose()
+    clock.advance(10)
+    await one.aclose()
+    assert await opened().read("s") is None
 
 
 async def test_many_touches_cost_one_write(opened: Opened, path: Path, clock: ManualClock) -> None:
@@ -349,14 +365,19 @@ async def test_a_writer_that_waits_too_long_for_others_is_told_so_and_the_next_o
 
 
 async def test_a_fault_is_over_when_writing_works_again_although_nobody_writes(
-    opened: Opened, path: Path, clock: ManualClock
+    opened: Opened, path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = opened(busy_s=0.05)
+    monkeypatch.setattr(writer, "TICK_S", 0.01)
+    journal = opened(busy_s=0.01)
     head = await written(journal, clock, "s")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StateBusy):
             await went_on(journal, clock, "s", head)
+        with anyio.move_on_after(0.2):  # ten times as long as it takes to look again
+            while journal.fault() is not None:
+                await anyio.lowlevel.checkpoint()
+        assert journal.fault() is not None
         other.execute("ROLLBACK")
     with anyio.fail_after(10):
         while journal.fault() is not None:
