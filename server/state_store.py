@@ -74,22 +74,23 @@ def _opened(settings: Settings) -> tuple[SqliteJournal, str | None]:
         raise StateRefused(str(fault)) from fault
     except DamagedFile as fault:
         _log.error("%s", fault)
-        told = _salvaged(path)
-        return _sqlite(path, settings), told
+        return _salvaged(path, settings, fault)
 
 
-def _salvaged(path: Path) -> str | None:
-    """What was saved of a damaged file. None: another process is at it, and says so itself."""
+def _salvaged(path: Path, settings: Settings, fault: DamagedFile) -> tuple[SqliteJournal, str | None]:
+    """A new file with what is good of a damaged one; while others use that, it is opened as it is."""
     try:
         saved = salvage(path, now=time.time())
     except InUse:
-        return None
+        return _sqlite(path, settings, trusting=True), str(fault)
     _log.error("%s", saved.told)
-    return saved.told
+    return _sqlite(path, settings), saved.told
 
 
-def _sqlite(path: Path, settings: Settings) -> SqliteJournal:
-    return SqliteJournal(path, clock=time.time, quota=settings.quota, kept_past_s=settings.retention_s)
+def _sqlite(path: Path, settings: Settings, *, trusting: bool = False) -> SqliteJournal:
+    return SqliteJournal(
+        path, clock=time.time, quota=settings.quota, kept_past_s=settings.retention_s, trusting=trusting
+    )
 
 
 def _memory(settings: Settings) -> MemoryJournal:

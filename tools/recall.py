@@ -129,7 +129,8 @@ class Recall:
         return render(await self._one(found, wanted))
 
     async def _sessions(self, call: Call, wanted: Wanted) -> Recalled:
-        every = await self.ports.sessions.of(principal=call.principal, limit=_SESSIONS_SEARCHED)
+        looked_at = wanted.limit + 1 if wanted.about is None else _SESSIONS_SEARCHED
+        every = await self.ports.sessions.of(principal=call.principal, limit=looked_at)
         listed = pick(
             every,
             wanted,

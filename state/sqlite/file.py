@@ -26,6 +26,8 @@ __all__ = ["DamagedFile", "ForeignFile", "InUse", "NewerFile", "UnwritableFile",
 
 JOURNAL_NAME: Final = "journal.db"
 """Its name inside the state directory."""
+SUSPECT: Final = ".suspect"
+"""Ending of the note that something in the file could not be read."""
 BUSY_S: Final = 5.0
 """How long others are waited for."""
 _LOOK_AGAIN_S: Final = 0.02
@@ -120,11 +122,23 @@ def connect(path: Path, how: str, *, busy_s: float) -> sqlite3.Connection:
     return connection
 
 
-def open_file(path: Path, *, steps: tuple[str, ...] = STEPS) -> JournalFile:
+def suspect(path: Path, reason: str) -> None:
+    """Note that something in the file could not be read, so that whoever opens it next looks at all of it."""
+    with suppress(OSError):  # it is said anyway; this only keeps it from being forgotten
+        note = _note_of(path)
+        note.touch(mode=_PRIVATE_FILE)
+        note.write_text(reason, encoding="utf-8")
+
+
+def _note_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}{SUSPECT}")
+
+
+def open_file(path: Path, *, steps: tuple[str, ...] = STEPS, trusting: bool = False) -> JournalFile:
     """Look at the file and make it usable: made where there is none, brought up to date where it is of an earlier form.
 
     A good file of this release is not written to. Raises `NewerFile`, `ForeignFile`, `DamagedFile`, `UnwritableFile`,
-    and `InUse` while it is being replaced.
+    and `InUse` while it is being replaced. `trusting`: a note that something could not be read is overlooked.
     """
     if sqlite3.sqlite_version_info < _ENGINE_LEAST:
         needed = ".".join(map(str, _ENGINE_LEAST))
@@ -135,6 +149,8 @@ def open_file(path: Path, *, steps: tuple[str, ...] = STEPS) -> JournalFile:
             _make(path, steps)
         if not path.stat().st_size:
             raise DamagedFile(path, "it is empty")
+        if _note_of(path).exists() and not trusting:
+            raise DamagedFile(path, "a server could not read some of it")
         return _looked_at(path, steps)
 
 
@@ -231,7 +247,6 @@ def _make_alone(path: Path, steps: tuple[str, ...]) -> None:
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         new.touch(mode=_PRIVATE_FILE)
-        new.chmod(_PRIVATE_FILE)
         with closing(connect(new, "mode=rw", busy_s=BUSY_S)) as connection:
             set_up(connection, steps)
         _put_aside(path)

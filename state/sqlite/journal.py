@@ -22,10 +22,12 @@ from state.journal import JournalStatistics
 from state.journal import Mark
 from state.journal import Quota
 from state.sqlite import reading
+from state.sqlite import refusals
 from state.sqlite.desk import Desk
 from state.sqlite.file import BUSY_S
 from state.sqlite.file import open_file
 from state.sqlite.file import share
+from state.sqlite.file import suspect
 from state.sqlite.overlay import Overlay
 from state.sqlite.readers import Readers
 from state.sqlite.reading import Damage
@@ -60,9 +62,11 @@ class SqliteJournal:
         kept_past_s: float = 30 * 86_400.0,
         past_bytes: int | None = None,
         busy_s: float = BUSY_S,
+        trusting: bool = False,
     ) -> None:
+        """`trusting`: also a file that is known to be damaged somewhere is opened; what is good of it can be read."""
         self.path = path
-        self._file = replace(open_file(path), busy_s=busy_s)
+        self._file = replace(open_file(path, trusting=trusting), busy_s=busy_s)
         self._hold = share(path)
         self._clock = clock
         self._kept_past_s = kept_past_s
@@ -149,8 +153,13 @@ class SqliteJournal:
         return await self._readers.in_thread(partial(self._verify, session_id))
 
     async def checkpoint(self, session_id: str, *, most: int | None = None) -> Checkpoint | None:
-        self._check_open()
-        return await self._readers.in_thread(partial(self._checkpoint, session_id, most))
+        row = await self._live(session_id)
+        if row is None:
+            return None
+        look = partial(self._checkpoint, session_id, most)
+        # What a session knows is hardly larger than the events that told it, unless those were compacted.
+        few = row.size_bytes <= _AT_ONCE_BYTES and not row.compacted_version
+        return await (self._readers.soon(look) if few else self._readers.in_thread(look))
 
     def keep_checkpoint(self, session_id: str, checkpoint: Checkpoint) -> None:
         if not self._closed and self._file.writable:
@@ -277,10 +286,8 @@ class SqliteJournal:
             return None if row is None else reading.checkpoint(connection, row, most)
 
     def _damaged(self, session_id: str, damage: Damage) -> StateUnavailable:
-        self._damage = (
-            f"{self.path} is damaged: {damage} (session {session_id[:6]}...). Run uds-mcp verify, and put a backup in "
-            "its place (uds-mcp restore FILE)."
-        )
+        self._damage = f"{self.path} is damaged: {damage} (session {session_id[:6]}...). {refusals.DAMAGED_WAY_OUT}."
+        suspect(self.path, self._damage)
         return StateUnavailable(self._damage)
 
 

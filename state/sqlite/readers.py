@@ -12,6 +12,7 @@ from state.errors import StateError
 from state.sqlite import refusals
 from state.sqlite.file import BUSY_S
 from state.sqlite.file import JournalFile
+from state.sqlite.file import suspect
 
 T = TypeVar("T")
 _THREADS: Final = 2
@@ -62,6 +63,7 @@ class Readers:
         refusal = refusals.read_refused(self._file.path, fault)
         if refusals.damaged(fault):
             self.fault = str(refusal)
+            suspect(self._file.path, self.fault)
         return refusal
 
     def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:

@@ -14,6 +14,10 @@ _DAMAGE: Final = {
     *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH),
     *(sqlite3.SQLITE_ERROR, _NO_CODE),  # our own statements do not fit what is there; text that is none has no code
 }
+DAMAGED_WAY_OUT: Final = (
+    "The next server that has the file for itself carries over what is good of it and keeps the damaged file aside; "
+    "uds-mcp verify says what is wrong, and uds-mcp restore FILE puts a backup in its place"
+)
 _WAYS_OUT: Final = {
     sqlite3.SQLITE_FULL: "the disk is full. Make room on it; nothing else has to be done",
     sqlite3.SQLITE_READONLY: "it is read-only. Give this user the right to write it and its folder",
@@ -50,7 +54,7 @@ def read_refused(path: Path, fault: Exception) -> StateError:
 def _way_out(fault: Exception) -> str:
     code = _code(fault)
     if damaged(fault):
-        return f"it is damaged ({fault}). Run uds-mcp verify, and put a backup in its place (uds-mcp restore FILE)"
+        return f"it is damaged ({fault}). {DAMAGED_WAY_OUT}"
     return _WAYS_OUT.get(code, f"{fault}. Run uds-mcp doctor")
 
 

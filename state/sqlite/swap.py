@@ -17,6 +17,7 @@ from typing import Final
 
 from state.chain import Link
 from state.sqlite.anchors import heads_path
+from state.sqlite.file import SUSPECT
 from state.sqlite.file import connect
 from state.sqlite.steps import set_up
 from state.sqlite.tables import STEPS
@@ -61,6 +62,7 @@ def put_in_place(path: Path, new: Path, heads: Mapping[str, Link], *, aside: Pat
     # file without its newest events, which its anchors tell; all of it is kept aside by then.
     _remove(path, _BESIDE)
     new.replace(path)
+    _remove(path, (SUSPECT,))
     _remove(old_heads, ("", *_BESIDE))
     anchor(path, heads)
     _sync_folder(path.parent)
