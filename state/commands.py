@@ -142,16 +142,18 @@ class Commands:
         return ended
 
     async def _serve(self, handle: str, wishes: Sequence[_Asked]) -> Sequence[Any]:
+        if all(asked.alone is None for asked in wishes):
+            return await self._together(handle, wishes)
         outcomes: list[Any] = []
         together: list[_Asked] = []
         for asked in wishes:
             if asked.alone is None:
                 together.append(asked)
                 continue
-            outcomes += await self._together(handle, together)
+            outcomes += await self._together(handle, together) if together else ()
             together = []
             outcomes.append(await self._alone(handle, asked, asked.alone))
-        return [*outcomes, *await self._together(handle, together)]
+        return [*outcomes, *(await self._together(handle, together) if together else ())]
 
     async def _alone(self, handle: str, asked: _Asked, act: Callable[[Standing], Awaitable[Any]]) -> Any:
         try:
@@ -166,43 +168,47 @@ class Commands:
 
     async def _together(self, handle: str, wishes: Sequence[_Asked]) -> Sequence[Any]:
         """Decide the wishes one after the other, each on what those before it leave, and write them in one append."""
-        if not wishes:
-            return ()
         try:
-            return await self._until_it_stands(handle, wishes)
+            outcomes = await self._attempt(wishes, self.folds.known(handle), fresh=False)
+            for _ in range(_ATTEMPTS):
+                if outcomes is not None:
+                    return outcomes
+                outcomes = await self._attempt(wishes, await self.folds.load(handle), fresh=True)
+            raise _outrun(await self.folds.load(handle))
         except StateError as fault:
             return [fault] * len(wishes)
 
-    async def _until_it_stands(self, handle: str, wishes: Sequence[_Asked]) -> Sequence[Any]:
-        standing = self.folds.known(handle)
-        fresh = False
-        for _ in range(_ATTEMPTS):
-            if standing is None or standing.unread_events >= _UNREAD_EVENTS:
-                standing = await self.folds.load(handle)
-                fresh = True
-                if standing is None:
-                    return [UnknownSession()] * len(wishes)
-            plan = Plan(standing, fresh=fresh)
-            try:
-                if await self._room(standing) and await self._decide_all(plan, wishes):
-                    return await self._write(plan)
-            except VersionMoved:
-                pass
-            standing = None
-        return [_outrun(await self.folds.load(handle))] * len(wishes)
+    async def _attempt(
+        self, wishes: Sequence[_Asked], standing: Standing | None, *, fresh: bool
+    ) -> Sequence[Any] | None:
+        """None: to be tried again on how the session stands then. Raises what goes for all wishes."""
+        if standing is None or (standing.unread_events >= _UNREAD_EVENTS and not fresh):
+            if fresh:
+                raise UnknownSession
+            return None
+        plan = Plan(standing, fresh=fresh)
+        try:
+            through = decisions.compacting(standing.session, standing.size_bytes, self._limits)
+            if through is not None:
+                await self._compact(standing, through)
+                return None
+            if not await self._decide_all(plan, wishes):
+                return None
+            if plan.drafts:
+                after = await self._append(plan, expires_at=self.end_of_life(standing.session))
+                return [plan.outcome(each, after) if isinstance(each, Planned) else each for each in plan.outcomes]
+        except VersionMoved:
+            return None
+        return plan.outcomes
 
-    async def _room(self, standing: Standing) -> bool:
-        """Whether there is room for more events; if not, old ones are compacted. Raises `VersionMoved`, `OverLimit`."""
+    async def _compact(self, standing: Standing, through: int) -> None:
+        """Make room by dropping the events up to a version. Raises `VersionMoved`, `OverLimit`."""
         session = standing.session
-        through = decisions.compacting(session, standing.size_bytes, self._limits)
-        if through is None:
-            return True
         then = await self.folds.load_at(session.handle, through)
         if then is None:
             raise VersionMoved(standing.head)
         actor = self.actor(session.owner, session.moved_at)
         await self.folds.compact(standing, then, actor.draft(fold.COMPACTED, {"through": through}), self._limits)
-        return False
 
     async def _decide_all(self, plan: Plan, wishes: Sequence[_Asked]) -> bool:
         """Whether the plan stands. If not, it was decided on what may be out of date, and is to be made anew."""
@@ -222,7 +228,8 @@ class Commands:
         if command.key is not None and command.key in seen.keys:
             version = seen.keys[command.key]
             return Planned(version) if plan.has(version) else await self.as_left(plan.standing.session, version)
-        await self._guard(plan, command)
+        if command.expect is not None:
+            await self._guard(plan, command, command.expect)
         drafts = command.decide(seen, self.actor(seen.owner, seen.moved_at))
         if drafts:
             plan.add(drafts)
@@ -230,24 +237,16 @@ class Commands:
             return await self.used(seen)
         return Planned(plan.version)
 
-    async def _write(self, plan: Plan) -> Sequence[Any]:
-        if not plan.drafts:
-            return plan.outcomes
-        standing = await self._append(plan, expires_at=self.end_of_life(plan.standing.session))
-        return [plan.outcome(each, standing) if isinstance(each, Planned) else each for each in plan.outcomes]
-
     async def _append(self, plan: Plan, *, expires_at: float) -> Standing:
         def made(head: Head) -> Session:
             return plan.whole(head, expires_at=expires_at)
 
         return await self.folds.append(plan.standing, plan.drafts, made, expires_at=expires_at)
 
-    async def _guard(self, plan: Plan, command: Command) -> None:
+    async def _guard(self, plan: Plan, command: Command, expect: str) -> None:
         """Raises `Conflict` if what the command writes has moved since the version its etag stands for."""
-        if command.expect is None or command.expect == plan.session.etag:
-            return
         etag = plan.standing.head.etag
-        version = await self._version_of(command.expect, plan.standing)
+        version = await self._version_of(expect, plan.standing)
         if version is None:
             raise Conflict(etag, (), "the etag you passed was never one of this session, or is too old to tell")
         if command.field is not None and command.moved_at(plan.session) > version:

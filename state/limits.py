@@ -74,7 +74,9 @@ _CHAR_BYTES_MOST = 6
 
 def checked_text(name: str, text: str | None, most_chars: int) -> str | None:
     """The text without surrounding blanks; None when nothing is left of it. Raises `InvalidValue`, `OverLimit`."""
-    kept = (text or "").strip()
+    if not text:
+        return None
+    kept = text.strip()
     if not kept.isprintable():
         _refuse_surrogates(name, kept)
     if len(kept) > most_chars:

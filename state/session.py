@@ -124,8 +124,13 @@ class Session:
     etag: str
 
     def having(self, **changes: Any) -> "Session":
-        """The session with some fields changed: as `dataclasses.replace`, in half the time."""
-        return Session(**{**dict(zip(_NAMES, _VALUES_OF(self), strict=True)), **changes})
+        """The session with some fields changed: as `dataclasses.replace`, in a third of the time."""
+        made = _NEW(Session)
+        for name, value in zip(_NAMES, _VALUES_OF(self), strict=True):
+            _SET(made, name, value)
+        for name, value in changes.items():
+            _SET(made, name, value)
+        return made
 
     @property
     def goals(self) -> tuple[Goal, ...]:
@@ -145,3 +150,6 @@ class Session:
 
 _NAMES: Final = tuple(each.name for each in fields(Session))
 _VALUES_OF: Final = attrgetter(*_NAMES)
+_NEW: Final = object.__new__
+_SET: Final = object.__setattr__
+"""What a frozen dataclass uses itself; a name that is no field raises `AttributeError`, since there are slots only."""
