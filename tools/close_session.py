@@ -73,9 +73,13 @@ def _hints(closed: Closed, cut: int) -> list[str]:
     hints: list[str] = []
     if closed.left_open:
         hints.append(
-            f"{closed.left_open} conflicts wait in the parent {parent}, which keeps its own values: recall shows them, "
+            f"{_counted(closed.left_open)} in the parent {parent}, which keeps its own values: recall shows them, "
             "and remember with the kind and key of one settles it."
         )
     if cut:
         hints.append(f"{cut} more conflicts are not shown: session_history of {parent} with diff has them.")
     return hints
+
+
+def _counted(conflicts: int) -> str:
+    return "1 conflict waits" if conflicts == 1 else f"{conflicts} conflicts wait"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sources.protocol import AttributeWords
 from state.goals import Goal
+from state.layers import Layers
 from state.session import Explored
 from state.session import Finding
 from state.session import Session
@@ -114,15 +115,17 @@ def test_an_id_is_met_only_when_nothing_else_is() -> None:
 def explored(schema: str, *attributes: str) -> Session:
     return replace(
         EMPTY,
-        explored_by_schema={
-            ("s", schema): Explored(source="s", schema=schema, attributes=attributes, last_at=1.0),
-        },
+        explored_by_schema=Layers(
+            {
+                ("s", schema): Explored(source="s", schema=schema, attributes=attributes, last_at=1.0),
+            }
+        ),
     )
 
 
 def found(value: object, evidence: str | None = None) -> Session:
     finding = Finding(id="f2", key=None, value=value, evidence=evidence, at=1.0, version=2)
-    return replace(EMPTY, findings_by_place={finding.place: finding})
+    return replace(EMPTY, findings_by_place=Layers({finding.place: finding}))
 
 
 @pytest.mark.parametrize(
