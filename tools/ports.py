@@ -58,6 +58,17 @@ def schema_tags(pattern: str) -> str:
     return f"schema:{pattern}"
 
 
+async def _has(source: Source, schema: str) -> bool:
+    """Cheaper than asking for all it has. A source that does not answer may have it, and says itself what is wrong."""
+    try:
+        await source.fingerprint(schema)
+    except UnknownSchema:
+        return False
+    except SourceError:
+        return True
+    return True
+
+
 def _none_own(_principal: str) -> tuple[Source, ...]:
     return ()
 
@@ -142,6 +153,8 @@ class Ports:
         """
         if source is not None:
             return self.source(call, source)
+        if len(self.sources) == 1 and await _has(self.sources[0], schema):
+            return self.sources[0]
         known = [(candidate, await self.schemas_of(candidate)) for candidate in self.sources]
         for candidate, schemas in known:
             if any(entry.name == schema for entry in schemas):
