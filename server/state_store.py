@@ -19,7 +19,6 @@ from state.sqlite.file import ForeignFile
 from state.sqlite.file import NewerFile
 from state.sqlite.journal import SqliteJournal
 from state.sqlite.lock import InUse
-from state.sqlite.salvage import salvage
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +78,8 @@ def _opened(settings: Settings) -> tuple[SqliteJournal, str | None]:
 
 def _salvaged(path: Path, settings: Settings, fault: DamagedFile) -> tuple[SqliteJournal, str | None]:
     """A new file with what is good of a damaged one; while others use that, it is opened as it is."""
+    from state.sqlite.salvage import salvage  # noqa: PLC0415 - a start that finds nothing wrong need not read it
+
     try:
         saved = salvage(path, now=time.time())
     except InUse:
