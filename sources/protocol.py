@@ -51,6 +51,8 @@ class Attribute:
 
     name: str
     type: str
+    meaning: str | None = None
+    """What its owners wrote about it, bounded. None: nothing, or the source keeps no such words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ class Schema:
     """RFC 3339 range of the time attribute, when it is known without a scan."""
     fault: str | None = None
     """Why it cannot be read. None: it can."""
+    meaning: str | None = None
+    """What its owners wrote about it, bounded. None: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +102,8 @@ class AttributeDescription:
     max: Json = None
     semantic_type: str | None = None
     unit: str | None = None
+    meaning: str | None = None
+    """What its owners wrote about it; not measured. None: nothing."""
     flags: tuple[str, ...] = ()
     """Short snake_case remarks, e.g. `constant`, `all_null`, `unique`, `empty_strings`, `sentinel_values`."""
 

@@ -52,6 +52,7 @@ class DescribedAttribute(Answer):
     max: Any = None
     semantic_type: str | None = None
     unit: str | None = None
+    meaning: str | None = None
     flags: list[str]
 
 
@@ -212,5 +213,6 @@ def _attribute(
         max=found.max if full else None,
         semantic_type=found.semantic_type,
         unit=found.unit,
+        meaning=None if found.meaning is None else str(_cut(found.meaning, 160 if full else 80)),
         flags=list(found.flags),
     )

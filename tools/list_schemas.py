@@ -30,6 +30,8 @@ from tools.ports import Ports
 from tools.relevance import normalised
 from tools.vocabulary import Held
 
+_MEANING_CHARS = 120
+
 
 class ListedSource(Answer):
     """A source and whether it answers now."""
@@ -51,6 +53,7 @@ class ListedSchema(Answer):
     first_at: str | None = None
     last_at: str | None = None
     relevance: float | None = None
+    meaning: str | None = None
     explored: bool
     fault: str | None = None
 
@@ -169,6 +172,7 @@ def _listed(schema: protocol.Schema, score: float | None, explored: frozenset[tu
         first_at=schema.first_at,
         last_at=schema.last_at,
         relevance=score,
+        meaning=None if schema.meaning is None else schema.meaning[:_MEANING_CHARS],
         explored=(schema.source, schema.name) in explored,
         fault=schema.fault,
     )

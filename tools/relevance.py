@@ -26,6 +26,8 @@ _PART = re.compile(r"[^\W_]+")
 _K1 = 1.2
 _B = 0.4
 _NAME_WEIGHT = 3.0
+_MEANING_WEIGHT = 0.7
+"""What a word of what the owners wrote is worth beside one in an attribute's name."""
 _VALUE = 0.6
 """What a value is worth beside a single hit in an attribute's name, which is 1; only the word itself counts there."""
 _ALONE = 0.3
@@ -53,6 +55,8 @@ class Document:
     name: str
     attributes: tuple[str, ...]
     values: tuple[AttributeWords, ...] = ()
+    meanings: tuple[str, ...] = ()
+    """What its owners wrote about it and its attributes."""
     empty: bool = False
     """It is known to have no rows, so it answers little."""
 
@@ -192,6 +196,8 @@ class Index:
         for name in document.attributes:
             for word in self.pieces(name):
                 bag[word] += 1.0
+        for word in {word for meaning in document.meanings for word in words(meaning)}:
+            bag[word] += _MEANING_WEIGHT
         return bag
 
     def _drawn(self) -> dict[int, set[int]]:

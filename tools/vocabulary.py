@@ -49,6 +49,11 @@ class Held:
     def names(self) -> tuple[str, ...]:
         return tuple(each.name for each in self.attributes)
 
+    @property
+    def meanings(self) -> tuple[str, ...]:
+        """What the owners wrote about the schema and its attributes."""
+        return tuple(each.meaning for each in (self.schema, *self.attributes) if each.meaning is not None)
+
 
 class Vocabulary:
     """Documents and indices of one process, for one event loop."""
@@ -129,13 +134,16 @@ class Vocabulary:
         key = (held.source.name, "" if held.own else held.source.scope, held.schema.name)
         known = self._documents.get(key)
         empty = held.schema.rows == 0
-        if known is not None and known.attributes == held.names and known.empty is empty:
+        meanings = held.meanings
+        same = known is not None and (known.attributes, known.meanings) == (held.names, meanings)
+        if known is not None and same and known.empty is empty:
             return known
         made = Document(
             source=held.source.name,
             name=held.schema.name,
             attributes=held.names,
             values=() if known is None else known.values,
+            meanings=meanings,
             empty=empty,
         )
         self._documents[key] = made

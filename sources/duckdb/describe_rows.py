@@ -66,6 +66,7 @@ def described(attribute: Attribute, measured: Measured) -> AttributeDescription:
     return AttributeDescription(
         name=attribute.name,
         type=attribute.type,
+        meaning=attribute.meaning,
         null_share=null_share(attribute.name, measured),
         null_interval=interval,
         distinct=look.distinct,

@@ -25,10 +25,10 @@ def instant(text: str) -> str:
     return f"{match['date']}T{match['time']}{'Z' if match['zone'] else ''}"
 
 
-def cut(text: str) -> str:
-    """At most 80 characters, with an ellipsis where more were; control characters become blanks."""
+def cut(text: str, *, most: int = TEXT_LENGTH) -> str:
+    """At most so many characters (80), with an ellipsis where more were; control characters become blanks."""
     clean = _CONTROL.sub(" ", text)
-    return clean if len(clean) <= TEXT_LENGTH else clean[: TEXT_LENGTH - 1] + "…"
+    return clean if len(clean) <= most else clean[: most - 1] + "…"
 
 
 def displayed(value: Json, of: Family) -> Json:

@@ -129,7 +129,7 @@ def _attach(mounted: _Mounted, file: FoundFile, copied: Mapping[str, Any] | None
     origin = file.relative
     fault: str | None = None if copied is None else copied["fault"]
     path = file.path if copied is None else str(copied["copy"])
-    tables: list[tuple[str, str, bool]] = []
+    tables: list[_Table] = []
     if fault is None:
         try:
             tables = _tables(mounted.connection, path, alias)
@@ -138,26 +138,55 @@ def _attach(mounted: _Mounted, file: FoundFile, copied: Mapping[str, Any] | None
     if fault is not None:
         name = free_name(file.stem, file.folder, mounted.names)
         mounted.entries.append(_entry(name, file.format, origin, _watched(file)) | {"fault": fault})
-    for owner, table, is_table in tables:
-        folder = file.stem if owner == "main" else owner
-        name = free_name(table, folder, mounted.names)
-        place = f"{alias}.{quoted(owner)}.{quoted(table)}"
-        entry = _entry(name, file.format, f"{origin}: {table if owner == 'main' else f'{owner}.{table}'}", [])
-        entry["files"] = [*_watched(file)]
-        picked = f"SELECT *, hash(rowid, {SEED}) AS {PICK} FROM {place}" if is_table else None
-        mounted.entries.append(_filled(mounted.connection, entry, f"SELECT * FROM {place}", picked, countable=is_table))
+    for found in tables:
+        folder = file.stem if found.owner == "main" else found.owner
+        name = free_name(found.name, folder, mounted.names)
+        place = f"{alias}.{quoted(found.owner)}.{quoted(found.name)}"
+        told = found.name if found.owner == "main" else f"{found.owner}.{found.name}"
+        entry = _entry(name, file.format, f"{origin}: {told}", [])
+        entry |= {"files": [*_watched(file)], "comment": found.comment}
+        picked = f"SELECT *, hash(rowid, {SEED}) AS {PICK} FROM {place}" if found.is_table else None
+        filled = _filled(mounted.connection, entry, f"SELECT * FROM {place}", picked, countable=found.is_table)
+        mounted.entries.append(_commented(filled, found.comments))
 
 
-def _tables(connection: duckdb.DuckDBPyConnection, path: str, alias: str) -> list[tuple[str, str, bool]]:
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table or view of an attached file, with what its owners wrote about it and its columns."""
+
+    owner: str
+    name: str
+    is_table: bool
+    comment: str | None
+    comments: Mapping[str, str]
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, path: str, alias: str) -> list[_Table]:
     connection.execute(f"ATTACH {literal(path)} AS {alias} (READ_ONLY)")
     rows: list[tuple[Any, ...]] = connection.execute(
-        "SELECT schema_name, table_name AS name, true AS is_table FROM duckdb_tables() "
+        "SELECT schema_name, table_name AS name, true AS is_table, comment FROM duckdb_tables() "
         "WHERE database_name = $1 AND NOT internal UNION ALL "
-        "SELECT schema_name, view_name, false FROM duckdb_views() WHERE database_name = $1 AND NOT internal "
+        "SELECT schema_name, view_name, false, comment FROM duckdb_views() WHERE database_name = $1 AND NOT internal "
         "ORDER BY schema_name <> 'main', schema_name, name",
         [alias],
     ).fetchall()
-    return [(owner, name, is_table) for owner, name, is_table in rows]
+    columns: list[tuple[Any, ...]] = connection.execute(
+        "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() "
+        "WHERE database_name = $1 AND NOT internal AND comment IS NOT NULL",
+        [alias],
+    ).fetchall()
+    told: dict[tuple[str, str], dict[str, str]] = {}
+    for owner, table, column, comment in columns:
+        told.setdefault((owner, table), {})[column] = comment
+    return [
+        _Table(owner, name, is_table, comment, told.get((owner, name), {})) for owner, name, is_table, comment in rows
+    ]
+
+
+def _commented(entry: dict[str, Json], comments: Mapping[str, str]) -> dict[str, Json]:
+    attributes = cast("list[dict[str, Json]]", entry["attributes"])
+    told: list[Json] = [{**each, "comment": comments.get(cast("str", each["name"]))} for each in attributes]
+    return {**entry, "attributes": told}
 
 
 def _watched(file: FoundFile) -> list[str]:

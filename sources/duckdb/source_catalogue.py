@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sources.duckdb.describe_shown import cut
 from sources.duckdb.describe_shown import instant
 from sources.errors import SourceUnreachable
 from sources.errors import UnknownAttribute
@@ -12,6 +13,8 @@ from sources.errors import UnknownSchema
 from sources.names import nearest
 from sources.protocol import Attribute
 from sources.protocol import Schema
+
+_MEANING_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,10 @@ def read_catalogue(answer: Mapping[str, Any], source: str) -> Catalogue:
 
 
 def _known(entry: Mapping[str, Any], source: str) -> Known:
-    attributes = tuple(Attribute(name=each["name"], type=each["type"]) for each in entry["attributes"])
+    attributes = tuple(
+        Attribute(name=each["name"], type=each["type"], meaning=_meaning(each.get("comment")))
+        for each in entry["attributes"]
+    )
     return Known(
         schema=Schema(
             source=source,
@@ -75,6 +81,7 @@ def _known(entry: Mapping[str, Any], source: str) -> Known:
             first_at=_instant(entry["first_at"]),
             last_at=_instant(entry["last_at"]),
             fault=entry["fault"],
+            meaning=_meaning(entry.get("comment")),
         ),
         format=entry["format"],
         attributes=attributes,
@@ -82,6 +89,12 @@ def _known(entry: Mapping[str, Any], source: str) -> Known:
         picked=entry["picked"],
         footers=entry["footers"],
     )
+
+
+def _meaning(comment: str | None) -> str | None:
+    """Foreign text: one line without control characters, bounded."""
+    told = " ".join(cut(comment, most=_MEANING_CHARS).split()) if comment else ""
+    return told or None
 
 
 def _instant(text: str | None) -> str | None:

@@ -14,7 +14,7 @@ from tests.promises.conftest import Serve
 pytestmark = pytest.mark.anyio
 
 
-async def _opened(server: MCPServer, meta: dict[str, Any] | None, **arguments: Any) -> dict[str, Any]:
+async def _opened(server: MCPServer, meta: Any, **arguments: Any) -> dict[str, Any]:
     async with Client(server) as client:
         result = await client.call_tool("open_session", arguments, meta=meta)
     assert not result.is_error, result.content
