@@ -36,9 +36,13 @@ _AHEAD: Final = 2
 
 
 class StepsOffered(Remembered):
-    """Steps that can be called as they stand, the most settling first; empty when nothing is left to settle."""
+    """Steps that can be called as they stand, the most settling first; empty when nothing is left to settle by rule.
+
+    `hints` then say what is left to think about.
+    """
 
     steps: list[NextStep]
+    hints: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class NextSteps:
         await self.ports.notes.settled()
         found = await self.ports.sessions.get(session, principal=call.principal)
         offered = await next_steps(self.ports, found, limit=limit)
-        return render(StepsOffered(**session_fields(found), steps=offered))
+        hints = [] if offered else [_without_steps(found)]
+        return render(StepsOffered(**session_fields(found), steps=offered, hints=hints))
 
 
 async def next_steps(
@@ -78,6 +83,19 @@ async def next_steps(
         found.append(_list(session))
     small = [step for step in found if _tokens(step) <= _STEPS_TOKENS]
     return fitting(small[:limit], _STEPS_TOKENS, tokens_of=_tokens)
+
+
+def _without_steps(session: Session) -> str:
+    """What an assistant can do where no rule knows a call."""
+    active = [goal for goal in session.goals if goal.status == "active"]
+    if not active:
+        return "No goal is active: set_goal opens one, and steps are computed from it."
+    if any(each.at >= min(goal.opened_at for goal in active) for each in session.findings):
+        return "No further call is known: look at unmet words in set_goal, or call set_goal with another goal."
+    return (
+        "All that the goal needs and the data meets was looked at: answer it with run_query, "
+        "then keep the finding with remember, its query as evidence."
+    )
 
 
 def _tokens(step: NextStep) -> int:

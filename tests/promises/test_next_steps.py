@@ -138,3 +138,18 @@ async def test_steps_name_the_attributes_of_a_wide_schema(serve: Serve, tmp_path
         await took(client, step)
         tools = [step["tool"] for step in (await ask("next_steps", session=handle))["steps"]]
         assert tools == ["run_query"]
+
+
+async def test_when_no_step_is_left_a_hint_says_what_is(ask: Any) -> None:
+    handle = (await ask("open_session"))["session"]
+    for schema in ("airlines", "airports", "flights", "planes", "weather"):
+        await ask("describe_schema", schema=schema, session=handle)
+    left = await ask("next_steps", session=handle)
+    assert (left["steps"], "No goal is active" in left["hints"][0]) == ([], True)
+    await ask("set_goal", session=handle, goal="airports")
+    left = await ask("next_steps", session=handle)
+    assert (left["steps"], "run_query" in left["hints"][0]) == ([], True)
+    await ask("remember", session=handle, kind="finding", value="there are some")
+    done = await ask("next_steps", session=handle)
+    assert [step["tool"] for step in done["steps"]] == ["set_goal"]
+    assert done["hints"] == []
