@@ -27,7 +27,7 @@ from sources.duckdb.source import DuckDBSource
 _GRACE_S = 1
 """Calls that are still running are cancelled after this long, so that the process is gone within two seconds."""
 
-_LEAVE_WITHIN_S = 1.1
+_LEAVE_WITHIN_S = 1.2
 """The engine is taken down after this long, even while the SDK still waits for clients that stopped listening."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from collections.abc import Sequence
 from typing import Any
 
+from state.errors import StateBusy
 from state.results import Loaded
 
 
@@ -62,9 +63,10 @@ class Flights:
         self._newest: dict[Hashable, Flight] = {}
         self._running: set[Flight] = set()
         self.begun = 0
+        self._closing = False
 
     async def join(self, key: Hashable, fingerprint: str, load: Callable[[], Awaitable[Loaded[Any]]]) -> Loaded[Any]:
-        """Wait for the load under way, or begin one. Raises what the load raises.
+        """Wait for the load under way, or begin one. Raises what the load raises, and `StateBusy` when closed.
 
         Cancelling a caller leaves the load to the others; when the last one is gone the load is cancelled.
         """
@@ -81,8 +83,10 @@ class Flights:
             if not flight.waiting and not task.done():
                 self._leave(flight)
                 task.cancel()
+        if task.cancelled() and self._closing:
+            raise StateBusy("the server is stopping, and the measuring with it")
         if task.cancelled():
-            raise RuntimeError("the load was cancelled from within, or the cache is being closed")
+            raise RuntimeError("the load was cancelled from within")
         return task.result()
 
     def invalidate(self, tags: Sequence[str] | None, pattern: re.Pattern[str] | None) -> None:
@@ -91,7 +95,8 @@ class Flights:
             flight.invalidated.add(tags, pattern)
 
     async def aclose(self) -> None:
-        """Stop every load and wait until each has stopped."""
+        """Stop every load and wait until each has stopped; who waits for one gets `StateBusy`."""
+        self._closing = True
         tasks = [flight.task for flight in self._running if flight.task is not None]
         for task in tasks:
             task.cancel()

@@ -240,6 +240,9 @@ def _only_readable(folder: Path) -> Generator[None]:
 
 _BECOME_NOBODY = """
 import os
+import pathlib
+
+pathlib.Path("/").as_uri()  # reads what it needs while it may still be read
 
 def become_nobody():  # root may write everywhere
     if os.geteuid() == 0:

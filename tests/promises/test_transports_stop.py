@@ -1,5 +1,6 @@
 """A server that is asked to stop is gone within two seconds, whatever it is doing, and takes its workers with it."""
 
+import contextlib
 import json
 import os
 import re
@@ -196,8 +197,8 @@ async def test_an_http_server_stops_in_the_middle_of_a_query_with_open_streams(t
         address = f"{_listening(running)}/{transport}"
 
         async def query(client: Client) -> None:
-            with pytest.raises(MCPError):
-                await client.call_tool("run_query", {"query": _ENDLESS})
+            with contextlib.suppress(MCPError):  # cut off, or told just before
+                assert (await client.call_tool("run_query", {"query": _ENDLESS})).is_error
 
         with anyio.fail_after(_WITHIN_S):
             target = sse_client(address) if transport == "sse" else address

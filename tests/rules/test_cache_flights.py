@@ -10,6 +10,7 @@ import pytest
 from state.cache import Hit
 from state.cache import Loaded
 from state.cache import ResultCache
+from state.errors import StateBusy
 from tests.conftest import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -250,7 +251,7 @@ async def test_closing_stops_every_load_and_tells_those_who_wait(cache: ResultCa
     await _until_begun(gate)
     with anyio.fail_after(5):
         await cache.aclose()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(StateBusy, match="stopping"):
         await task
     assert gate.cancelled == 1
     assert cache.statistics().entries == 0
