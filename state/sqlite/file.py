@@ -199,8 +199,8 @@ def _check_length(connection: sqlite3.Connection, path: Path) -> None:
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     log = path.with_name(f"{path.name}-wal")
-    in_log = log.stat().st_size if log.exists() else 0
-    if not in_log and path.stat().st_size < pages * page_bytes:
+    logged = _seen(log)
+    if (logged is None or not logged.st_size) and path.stat().st_size < pages * page_bytes:
         raise DamagedFile(path, f"it should be {pages * page_bytes} bytes long and is {path.stat().st_size}")
 
 
@@ -223,9 +223,18 @@ def _only_ours(path: Path) -> bool:
 def _make_private(path: Path) -> None:
     """What SQLite puts beside the file gets the file's own rights."""
     for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm"), heads_path(path)):
-        if each.exists() and each.stat().st_mode & 0o077:
+        seen = _seen(each)
+        if seen is not None and seen.st_mode & 0o077:
             with suppress(OSError):
                 each.chmod(_PRIVATE_FILE)
+
+
+def _seen(place: Path) -> os.stat_result | None:
+    """None: there is no such file, or no longer: the last to leave a journal takes its log away."""
+    try:
+        return place.stat()
+    except FileNotFoundError:
+        return None
 
 
 def _make(path: Path, steps: tuple[str, ...]) -> None:
