@@ -37,7 +37,7 @@ class Goal:
 
     @property
     def progress(self) -> float:
-        """1 when done, else 0: what was verified in between is not measured yet, and guessing would mislead."""
+        """1 when done, else 0: how much of it is verified only those know who see the sources (`tools.needs`)."""
         return 1.0 if self.status == "done" else 0.0
 
 

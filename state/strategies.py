@@ -29,7 +29,11 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "goal": "keep_latest",
     "explored": "union",
 }
-"""What two writers of one field of a session get who do not pass `expect`. What lost stays in the history."""
+"""What two writers of one field of a session get who do not pass `expect`. What lost stays in the history.
+
+Within one journal the order of its events decides, which is the order of their stamps, so there these hold without
+being called. They are functions for histories that were written apart.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,18 +53,23 @@ class Turns(Generic[W]):
         task.add_done_callback(self._running.discard)
 
     async def _serve_waiting(self, key: str) -> None:
-        while batch := [each for each in self._waiting[key] if not each[1].cancelled()]:
-            self._waiting[key] = []
-            await self._answer(key, batch)
-        del self._waiting[key]
+        try:
+            while batch := [each for each in self._waiting[key] if not each[1].cancelled()]:
+                self._waiting[key] = []
+                await self._answer(key, batch)
+        finally:  # also when the loop is stopping: nobody waits for a turn that never comes
+            for _, asked in self._waiting.pop(key):
+                asked.cancel()
 
     async def _answer(self, key: str, batch: Sequence[tuple[W, asyncio.Future[Outcome]]]) -> None:
         try:
             outcomes = await self._serve(key, [wish for wish, _ in batch])
-        except BaseException as fault:
+        except asyncio.CancelledError:
+            for _, asked in batch:
+                asked.cancel()
+            raise
+        except Exception as fault:  # noqa: BLE001 - raised where it is waited for, as if each had asked alone
             _settle(batch, [fault] * len(batch))
-            if not isinstance(fault, Exception):
-                raise
         else:
             _settle(batch, outcomes)
 

@@ -1,5 +1,6 @@
 """Writers that meet: several services, as in several processes, over one journal that lets others in between."""
 
+import asyncio
 from collections.abc import Sequence
 
 import anyio
@@ -17,6 +18,7 @@ from state.journal import VersionMoved
 from state.memory import MemoryJournal
 from state.session import Session
 from state.sessions import Sessions
+from state.turns import Turns
 from tests.conftest import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -273,3 +275,32 @@ async def test_a_caller_that_is_cancelled_while_it_waits_for_its_turn_takes_nobo
     assert "c" in seen.context
     await write("d")
     assert "d" in (await sessions.get(opened.handle, principal="ann")).context
+
+
+async def test_when_the_one_who_serves_is_cancelled_nobody_waits_for_ever_and_the_next_is_served() -> None:
+    began, gate = (anyio.Event(), anyio.Event()), anyio.Event()
+    servers: list[asyncio.Task[object] | None] = []
+
+    async def serve(_key: str, wishes: Sequence[int]) -> Sequence[int]:
+        servers.append(asyncio.current_task())
+        if len(servers) <= 2:
+            began[len(servers) - 1].set()
+            await gate.wait()
+        return wishes
+
+    turns = Turns(serve)
+    with anyio.fail_after(5):
+        first = asyncio.create_task(turns.take("k", 1))
+        await began[0].wait()
+        second = asyncio.create_task(turns.take("k", 2))
+        await asyncio.sleep(0)
+        first.cancel()
+        await began[1].wait()
+        third = asyncio.create_task(turns.take("k", 3))
+        await asyncio.sleep(0)
+        serving = servers[1]
+        assert serving is not None
+        serving.cancel()
+        await asyncio.wait([first, second, third])
+        assert [task.cancelled() for task in (first, second, third)] == [True, True, True]
+        assert await turns.take("k", 4) == 4
