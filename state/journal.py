@@ -1,8 +1,10 @@
 """The Journal protocol: where events are kept, and the values that cross it."""
 
+import secrets
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from typing import Any
 from typing import Protocol
 from typing import runtime_checkable
@@ -45,6 +47,8 @@ class Head:
 
     version: int
     nonce: str
+    local: bool = field(default=False, compare=False)
+    """True: the newest events are durable on this machine only, because where they belong cannot be reached."""
 
     @property
     def etag(self) -> str:
@@ -64,6 +68,13 @@ class Chapter:
     expires_at: float
     size_bytes: int
     """All its events at rest, not only those returned."""
+    before: str | None = None
+    """The nonce of the event at the version that was asked after: a reader whose own differs has another history.
+
+    None: the journal does not tell, because its histories never part, or that event is not kept, or none follows it.
+    """
+    local: bool = False
+    """True: others may have written what cannot be reached now; this is what this machine knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +104,11 @@ class JournalStatistics:
     size_bytes: int
 
 
+def new_nonce() -> str:
+    """64 random bits."""
+    return secrets.token_hex(8)
+
+
 class VersionMoved(Exception):
     """The append was refused because the history does not end where the writer believed; `head` is where it does.
 
@@ -120,9 +136,18 @@ class Journal(Protocol):
     """
 
     async def append(
-        self, session_id: str, *, expected: Head | None, drafts: Sequence[Draft], expires_at: float
+        self,
+        session_id: str,
+        *,
+        expected: Head | None,
+        drafts: Sequence[Draft],
+        expires_at: float,
+        nonce: str | None = None,
     ) -> Head:
         """Write one or more events after `expected` and return the new head: all of them or none, and never twice.
+
+        `nonce`: what tells this append from every other (`new_nonce`), for those who may have to try again elsewhere.
+        None: the journal makes one.
 
         `expected=None` creates the session and is refused if it exists. A first event with an idempotency `key` is
         refused while another live session of the same owner was opened with that key.
@@ -173,6 +198,40 @@ class Journal(Protocol):
 
     def statistics(self) -> JournalStatistics:
         """Cheap, and never waits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A session as it comes from another journal: everything that its events up to the checkpoint made of it."""
+
+    owner: str
+    key: str | None
+    """The idempotency key it was opened with."""
+    checkpoint: Checkpoint
+    link: bytes
+    """Of the chain, at the checkpoint's version. Empty: not known, so that the chain begins anew there."""
+    expires_at: float
+
+
+@runtime_checkable
+class Adopting(Protocol):
+    """The ability to take in a session that was written elsewhere, and to give it up again."""
+
+    async def adopt(self, session_id: str, origin: Origin) -> bool:
+        """Begin a session at a checkpoint, as if its events up to there had been written here and compacted.
+
+        False: there is a live session of this id, which stays as it is. One that ended gives way. No quota is looked
+        at, and a key that another live session of the owner was opened with is left to that one.
+        """
+        ...
+
+    async def discard(self, session_id: str, *, expected: Head) -> None:
+        """Forget a session, live or ended, as if it had never been. Raises `VersionMoved`; unknown ones are ignored."""
+        ...
+
+    async def held(self) -> tuple[str, ...]:
+        """The ids of all sessions of all owners, those included that have ended and are still kept."""
         ...
 
 

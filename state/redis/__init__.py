@@ -1,0 +1,1 @@
+"""State in Redis, shared by all instances that use the same one."""
