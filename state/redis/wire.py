@@ -75,7 +75,7 @@ class Wire(Protocol):
 
     @property
     def up(self) -> bool:
-        """Whether Redis answered when it was last asked. While False every call is refused at once, and it is probed."""
+        """Whether Redis answered when last asked. While False every call is refused at once, and it is probed."""
         ...
 
     def watch(self, told: Callable[[bool, str], None]) -> None:
