@@ -94,4 +94,4 @@ def _read_all(kind: type[T], written: Iterable[Mapping[str, Any]]) -> list[T]:
 _NAMES: Final[dict[type[object], tuple[str, ...]]] = {
     kind: tuple(each.name for each in fields(kind)) for kind in (Goal, Finding, Kept, Explored, OpenConflict, Session)
 }
-_PLAIN: Final = tuple(name for name in _NAMES[Session] if name not in _PARTS and name != "keys")
+_PLAIN: Final = tuple(name for name in _NAMES[Session] if name not in _PARTS | {"keys", "local"})

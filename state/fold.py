@@ -31,6 +31,8 @@ MERGED: Final = "merged"
 RESTORED: Final = "restored"
 COMPACTED: Final = "compacted"
 CLOSED: Final = "closed"
+RESOLVED: Final = "resolved"
+"""Two values met that were written apart. Says what became of them, and changes nothing by itself."""
 
 
 def fold(events: Iterable[Event]) -> Session:

@@ -17,6 +17,7 @@ from state.journal import Draft
 from state.journal import Event
 from state.journal import Head
 from state.journal import Journal
+from state.journal import Origin
 from state.limits import ANOTHER
 from state.limits import Limits
 from state.limits import room
@@ -48,7 +49,7 @@ class Standing:
     @property
     def alive(self) -> Session:
         """The session with the life it has now; the events only know the one they left it with."""
-        return self.session.having(last_access_at=self.accessed_at, expires_at=self.expires_at)
+        return self.session.having(last_access_at=self.accessed_at, expires_at=self.expires_at, local=self.head.local)
 
 
 class Folds:
@@ -113,7 +114,7 @@ class Folds:
         """
         handle = standing.session.handle
         head = await self._journal.append(handle, expected=standing.head, drafts=drafts, expires_at=expires_at)
-        session = made(head)
+        session = made(head).having(local=head.local)
         return self._keep(
             handle,
             Standing(
@@ -133,6 +134,23 @@ class Folds:
         kept = Checkpoint(version=head.version, nonce=head.nonce, state=checkpoint.encoded(then))
         room(len(kept.state), limits.session_bytes // 2, "bytes known by a session", ANOTHER)
         await self._journal.compact(standing.session.handle, expected=standing.head, checkpoint=kept, draft=draft)
+
+    def copied(self) -> tuple[str, ...]:
+        """The sessions that are kept here."""
+        return tuple(self._kept)
+
+    def copy(self, handle: str) -> Origin | None:
+        """A session that is kept here, in the form in which another journal takes it in."""
+        standing = self._kept.get(handle)
+        if standing is None:
+            return None
+        return Origin(
+            owner=standing.session.owner,
+            key=None,
+            checkpoint=_checkpoint(standing),
+            link=b"",
+            expires_at=standing.expires_at,
+        )
 
     def forget(self, handle: str) -> None:
         self._kept.pop(handle, None)
@@ -162,15 +180,18 @@ class Folds:
 
     def _keep(self, handle: str, standing: Standing) -> Standing:
         if standing.head.version - standing.checkpoint_version >= _checkpoint_events(standing.session):
-            head = standing.head
-            made = Checkpoint(version=head.version, nonce=head.nonce, state=checkpoint.encoded(standing.session))
-            self._journal.keep_checkpoint(handle, made)
-            standing = replace(standing, checkpoint_version=head.version)
+            self._journal.keep_checkpoint(handle, _checkpoint(standing))
+            standing = replace(standing, checkpoint_version=standing.head.version)
         if _weight(standing) <= self._max_bytes:
             self._kept[handle] = standing
         else:
             self._kept.pop(handle, None)
         return standing
+
+
+def _checkpoint(standing: Standing) -> Checkpoint:
+    head = standing.head
+    return Checkpoint(version=head.version, nonce=head.nonce, state=checkpoint.encoded(standing.session))
 
 
 def _checkpoint_events(session: Session) -> int:
@@ -179,7 +200,10 @@ def _checkpoint_events(session: Session) -> int:
 
 
 def _continues(known: Head, chapter: Chapter) -> bool:
-    return chapter.events[0].version == known.version + 1 if chapter.events else chapter.head == known
+    """Whether what was read goes on from what is known, and not from another history of as many events."""
+    if not chapter.events:
+        return chapter.head == known
+    return chapter.events[0].version == known.version + 1 and chapter.before in (None, known.nonce)
 
 
 def _standing(known: Standing, chapter: Chapter) -> Standing:
@@ -189,8 +213,8 @@ def _standing(known: Standing, chapter: Chapter) -> Standing:
 
 def _live(session: Session, chapter: Chapter, checkpoint_version: int) -> Standing:
     return Standing(
-        session=session,
-        head=chapter.head,
+        session=session.having(local=chapter.local),
+        head=replace(chapter.head, local=True) if chapter.local else chapter.head,
         size_bytes=chapter.size_bytes,
         accessed_at=chapter.accessed_at,
         expires_at=chapter.expires_at,

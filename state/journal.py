@@ -28,6 +28,14 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """The events of one append."""
+
+    nonce: str
+    drafts: tuple[Draft, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One immutable fact about a session. Its version is its place: the first is 1, and there are no gaps."""
 

@@ -71,7 +71,7 @@ class Plan:
         if left is None or left.version == after.head.version:
             return after.session
         etag = Head(version=left.version, nonce=after.head.nonce).etag
-        return left.having(etag=etag, expires_at=after.expires_at)
+        return left.having(etag=etag, expires_at=after.expires_at, local=after.head.local)
 
 
 def _event(draft: Draft, version: int) -> Event:

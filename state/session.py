@@ -120,6 +120,9 @@ class Session:
     expires_at: float
     version: int
     etag: str
+    local: bool = field(default=False, compare=False)
+    """True: the place where it belongs cannot be reached. This is what this machine knows of it: others may have
+    written more, and what was written here is durable here only."""
 
     def having(self, **changes: Any) -> "Session":
         """The session with some fields changed: as `dataclasses.replace`, in a tenth of the time."""

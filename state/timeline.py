@@ -126,6 +126,12 @@ def _restored(body: _Body) -> str:
     return f"Restored the state of version {_name(body.get('to'))}."
 
 
+def _resolved(body: _Body) -> str:
+    ours, theirs = (_quoted(body[side]["value"]) for side in ("ours", "theirs"))
+    kept, lost = (ours, theirs) if body["kept"] == "ours" else (theirs, ours)
+    return f"two values met for {_name(body['field'])}: kept {kept}, not {lost} ({body['strategy']})"
+
+
 def _compacted(body: _Body) -> str:
     return f"Dropped the events up to version {_name(body.get('through'))} for good; their outcome is kept."
 
@@ -152,6 +158,7 @@ _SENTENCES: Final[dict[str, Callable[[_Body], str]]] = {
     fold.CHILD_OPENED: _child_opened,
     fold.MERGED: _merged,
     fold.CLOSED: _closed,
+    fold.RESOLVED: _resolved,
     fold.RESTORED: _restored,
     fold.COMPACTED: _compacted,
     "salvaged": _salvaged,
