@@ -23,6 +23,11 @@ from server.state_commands import run_state_command
 
 _PORT_MOST = 65535
 
+_STATELESS = (
+    "keep nothing for older clients between their requests, so that a load balancer may send each request to another "
+    "server; so it is anyhow with several workers, and with STATE_STORE_TYPE=redis"
+)
+
 _ABOUT = """\
 UDS lets an AI assistant discover data it has never seen, and remember what it learned.
 
@@ -35,6 +40,7 @@ examples:
   uds-mcp doctor                              check settings, sources and limits
   UDS_DATA=~/data uds-mcp                     serve a folder of files over stdio
   uds-mcp serve --http --port 8000            serve http://127.0.0.1:8000/mcp
+  uds-mcp serve --http --workers 4            the same, with four processes
   uds-mcp sessions                            list what is remembered
   uds-mcp backup ~/uds-backup.db              keep a copy of it
 """
@@ -87,26 +93,9 @@ def _serve(settings: Settings, asked: argparse.Namespace) -> int:
     if not asked.http:
         _tell("uds-mcp serve: add --http to serve over HTTP; `uds-mcp` alone serves over standard input and output")
         return EXIT_WRONG
-    from server.http_listen import Listen  # noqa: PLC0415 - a port in use is told before anything heavy is read
-    from server.http_listen import bind  # noqa: PLC0415
-    from server.serve_signals import Stop  # noqa: PLC0415
+    from server.serving import serve  # noqa: PLC0415 - not for those who speak stdio
 
-    listen = Listen(host=asked.host, port=asked.port, legacy_sse=asked.legacy_sse)
-    try:
-        listening = bind(listen)
-    except OSError as fault:
-        _tell(f"uds-mcp: cannot listen on {listen.host} port {listen.port}: {fault.strerror or fault}")
-        return EXIT_FAILED
-    stop = Stop()
-    stop.install()
-    _log(settings)
-    from server.parts import prestart  # noqa: PLC0415
-
-    with listening:
-        source = prestart(settings)
-        from server.http_serve import serve_http  # noqa: PLC0415 - reads the SDK while the engine starts
-
-        return _until_refused(lambda: serve_http(settings, listen, listening, stop, source))
+    return serve(settings, asked, _until_refused)
 
 
 def _until_refused(serve: Callable[[], None]) -> int:
@@ -158,6 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=_port, default=8000, help="0 takes any free one (default: %(default)s)")
     serve.add_argument("--legacy-sse", action="store_true", help="also serve the old HTTP+SSE transport on /sse")
+    serve.add_argument("--workers", type=_workers, default=1, help="processes that serve it (default: %(default)s)")
+    serve.add_argument("--stateless", action="store_true", help=_STATELESS)
+    serve.add_argument("--inherited", help=argparse.SUPPRESS)  # how a worker is started by the one that watches it
     commands.add_parser("demo", help="watch a client discover the bundled sample, and keep what it finds")
     doctor = commands.add_parser("doctor", help="check settings, sources, limits and the state directory")
     doctor.add_argument("--json", action="store_true", help="for a program to read")
@@ -167,6 +159,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _wide(prog: str) -> argparse.RawDescriptionHelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, max_help_position=12, width=100)
+
+
+def _workers(text: str) -> int:
+    from server.workers import WORKERS_MOST  # noqa: PLC0415
+
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= WORKERS_MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes from 1 to {WORKERS_MOST}")
+    return int(text)
 
 
 def _port(text: str) -> int:

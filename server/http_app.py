@@ -15,10 +15,18 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _SSE_PATHS = ("/sse", "/messages")
 
 
-def build_app(server: MCPServer, settings: Settings, *, host: str, legacy_sse: bool) -> Starlette:
-    """Put every HTTP route of the server into one application."""
+def build_app(
+    server: MCPServer, settings: Settings, *, host: str, legacy_sse: bool, stateless: bool = False
+) -> Starlette:
+    """Put every HTTP route of the server into one application.
+
+    `stateless`: clients of before 2026-07-28 get no `Mcp-Session-Id`, so that any process may answer their next
+    request. They lose what needs a standing connection: questions from server to client, and notices of changes.
+    """
     security = transport_security(settings, host)
-    app = server.streamable_http_app(json_response=False, transport_security=security, host=host)
+    app = server.streamable_http_app(
+        json_response=False, stateless_http=stateless, transport_security=security, host=host
+    )
     if legacy_sse:
         sse = server.sse_app(transport_security=security, host=host)
         app.router.routes.extend(

@@ -18,6 +18,8 @@ class Listen:
     host: str
     port: int
     legacy_sse: bool
+    stateless: bool = False
+    """Nothing is kept for a connection between its requests, so that others may answer the next one."""
 
 
 def bind(listen: Listen) -> socket.socket:

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from collections.abc import Generator
 
@@ -15,11 +14,9 @@ import uvicorn
 from server.health import add_health_routes
 from server.http_app import build_app
 from server.http_listen import Listen
-from server.http_listen import in_url
-from server.http_listen import is_any
-from server.http_listen import is_loopback
 from server.mcp_server import build_server
 from server.parts import open_parts
+from server.request_keys import ring_of
 from server.serve_signals import Stop
 from server.settings import Settings
 from sources.duckdb.source import DuckDBSource
@@ -31,14 +28,20 @@ _LEAVE_WITHIN_S = 1.2
 """The engine is taken down after this long, even while the SDK still waits for clients that stopped listening."""
 
 
-def serve_http(settings: Settings, listen: Listen, listening: socket.socket, stop: Stop, source: DuckDBSource) -> None:
-    """Serve on the bound socket until `stop` is asked for."""
-    _warn_who_can_call(settings, listen.host)
-    asyncio.run(_serve(settings, listen, listening, stop, source))
+def serve_http(
+    settings: Settings,
+    listen: Listen,
+    listening: socket.socket,
+    stop: Stop,
+    source: DuckDBSource,
+    ready: Callable[[], None],
+) -> None:
+    """Serve on the bound socket until `stop` is asked for. `ready` is called as soon as calls are answered."""
+    asyncio.run(_serve(settings, listen, listening, stop, source, ready))
 
 
 class _Uvicorn(uvicorn.Server):
-    """Announces itself once it listens, and leaves signals to the process."""
+    """Tells once it listens, and leaves signals to the process."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
@@ -55,16 +58,21 @@ class _Uvicorn(uvicorn.Server):
 
 
 async def _serve(
-    settings: Settings, listen: Listen, listening: socket.socket, stop: Stop, prestarted: DuckDBSource
+    settings: Settings,
+    listen: Listen,
+    listening: socket.socket,
+    stop: Stop,
+    prestarted: DuckDBSource,
+    ready: Callable[[], None],
 ) -> None:
     async with open_parts(settings, prestarted) as parts:
-        server = build_server(parts, settings)
+        server = build_server(parts, settings, ring=ring_of(settings))
         add_health_routes(server, parts)
-        app = build_app(server, settings, host=listen.host, legacy_sse=listen.legacy_sse)
+        app = build_app(server, settings, host=listen.host, legacy_sse=listen.legacy_sse, stateless=listen.stateless)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=_GRACE_S, server_header=False
         )
-        web = _Uvicorn(config, lambda: _announce(listen, listening))
+        web = _Uvicorn(config, ready)
         loop = asyncio.get_running_loop()
         with anyio.CancelScope() as serving:
             stop.call_on_stop(lambda: loop.call_soon_threadsafe(_leave, web, serving))
@@ -77,26 +85,3 @@ def _leave(web: uvicorn.Server, serving: anyio.CancelScope) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     web.handle_exit(signal.SIGTERM, None)
     serving.deadline = anyio.current_time() + _LEAVE_WITHIN_S
-
-
-def _announce(listen: Listen, listening: socket.socket) -> None:
-    host = "127.0.0.1" if is_any(listen.host) else in_url(listen.host)
-    address = f"http://{host}:{listening.getsockname()[1]}"
-    _say(f"uds-mcp is listening: {address}/mcp (health: {address}/health, {address}/ready)")
-    if listen.legacy_sse:
-        _say(f"legacy SSE: {address}/sse")
-
-
-def _warn_who_can_call(settings: Settings, host: str) -> None:
-    if is_loopback(host):
-        return
-    _say(f"warning: {host} can be reached from other machines and there is no authentication: keep it behind one.")
-    if is_any(host) and not settings.allowed_hosts:
-        _say("warning: only calls to localhost are answered until UDS_ALLOWED_HOSTS names the server's other names.")
-
-
-def _say(line: str) -> None:
-    try:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - said to the operator whatever the log level
-    except OSError:
-        logging.getLogger(__name__).info(line)

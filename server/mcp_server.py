@@ -20,6 +20,8 @@ from server.prompts import add_prompts
 from server.registration import Conversations
 from server.registration import RegisteredTool
 from server.registration import principal
+from server.request_keys import KeyRing
+from server.request_keys import security
 from server.settings import Settings
 from tools.call import Call
 
@@ -27,8 +29,12 @@ _ANY_NAME = ResourceSecurity(exempt_params={"source", "schema"})
 """Schema names are looked up in a catalogue, never used as paths, and may hold anything a file name may."""
 
 
-def build_server(parts: Parts, settings: Settings, *, alone: bool = False) -> MCPServer:
-    """Build the one server object that every transport serves. `alone`: this process was started for one host only."""
+def build_server(parts: Parts, settings: Settings, *, alone: bool = False, ring: KeyRing | None = None) -> MCPServer:
+    """Build the one server object that every transport serves.
+
+    `alone`: this process was started for one host only. `ring`: the keys it shares with other processes, so that any of
+    them can go on with a call of several rounds; None: it shares them with nobody.
+    """
     bus = InMemorySubscriptionBus()
     sending: set[asyncio.Task[None]] = set()
 
@@ -48,6 +54,7 @@ def build_server(parts: Parts, settings: Settings, *, alone: bool = False) -> MC
         version=__version__,
         tools=[RegisteredTool.of(tool, changed, conversations) for tool in parts.tools],
         subscriptions=bus,
+        request_state_security=security(ring) if ring is not None else None,
         log_level=settings.log_level,
     )
     _add_resources(server, parts)
