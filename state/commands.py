@@ -24,6 +24,7 @@ from state.limits import Limits
 from state.plan import Plan
 from state.plan import Planned
 from state.session import Session
+from state.shared.copies import Leaning
 from state.strategies import stamp
 from state.turns import Turns
 
@@ -74,6 +75,8 @@ class Commands:
     ) -> None:
         self._journal = journal
         self.folds = Folds(journal)
+        if isinstance(journal, Leaning):
+            journal.lean_on(self.folds)
         self._clock = clock
         self._limits = limits
         self._max_age_s = max_age_s

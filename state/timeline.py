@@ -127,9 +127,9 @@ def _restored(body: _Body) -> str:
 
 
 def _resolved(body: _Body) -> str:
-    ours, theirs = (_quoted(body[side]["value"]) for side in ("ours", "theirs"))
-    kept, lost = (ours, theirs) if body["kept"] == "ours" else (theirs, ours)
-    return f"two values met for {_name(body['field'])}: kept {kept}, not {lost} ({body['strategy']})"
+    ours, theirs = (_quoted(body.get(side, {}).get("value")) for side in ("ours", "theirs"))
+    kept, lost = (ours, theirs) if body.get("kept") == "ours" else (theirs, ours)
+    return f"Two values met for {_name(body.get('field'))}: kept {kept}, not {lost}."
 
 
 def _compacted(body: _Body) -> str:

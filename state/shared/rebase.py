@@ -7,7 +7,6 @@ is known.
 """
 
 from collections.abc import Callable
-from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
@@ -229,11 +228,3 @@ _STEPS: Final[dict[str, Callable[[_Rebasing, Draft], None]]] = {
     fold.RESTORED: _restored,
     fold.CLOSED: _closed,
 }
-
-
-def goals_at(session: Session | None, pieces: Sequence[Piece]) -> int:
-    """How many goals the session had before the pieces. None: it was opened by the first of them."""
-    if session is not None:
-        return len(session.goals_by_id)
-    opening = pieces[0].drafts[0] if pieces else None
-    return len(opening.body.get("goals", ())) if opening is not None and opening.kind == fold.OPENED else 0

@@ -1,0 +1,209 @@
+"""Joins what was written apart with what is in Redis, as soon as that answers, and checks that it kept what it took."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from state import fold
+from state.errors import StateBusy
+from state.errors import StateError
+from state.errors import StateUnavailable
+from state.shared.apart import Apart
+from state.shared.branch import Branch
+from state.shared.bringing import Bringing
+from state.shared.condition import Condition
+from state.shared.copies import Copies
+from state.shared.places import Link
+from state.shared.places import Remote
+from state.shared.recents import Recents
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 32
+_PATIENCE_S: Final = 0.5
+"""A call waits so long for its session to be joined before it goes on apart."""
+_AGAIN_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
+_LOOK_EVERY_S: Final = 5.0
+"""What a process that died left behind is found after at most so long."""
+
+
+class Joining:
+    """One task, woken when there is something to do."""
+
+    copies: Copies
+
+    def __init__(
+        self,
+        remote: Remote,
+        apart: Apart,
+        recents: Recents,
+        condition: Condition,
+        link: Link,
+        *,
+        clock: Callable[[], float],
+        tick: Callable[[], float],
+        where: str,
+    ) -> None:
+        self._remote = remote
+        self._apart = apart
+        self._recents = recents
+        self._condition = condition
+        self._link = link
+        self._bringing = Bringing(remote, clock=clock, where=where)
+        self._clock = clock
+        self._tick = tick
+        self._doubtful = False
+        self._lost = False
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._under_way: dict[str, asyncio.Task[int]] = {}
+
+    def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._wake.set()
+
+    def soon(self) -> None:
+        """Something is apart."""
+        self._wake.set()
+
+    def doubt(self, *, lost: bool = False) -> None:
+        """What Redis acknowledged may be gone. `lost`: as a whole, perhaps: it is another server, or an empty one."""
+        self._doubtful = True
+        self._lost = self._lost or lost
+        self._wake.set()
+
+    async def joined(self, session_id: str) -> bool:
+        """Wait a little until the session is joined. False: it is still apart."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await asyncio.shield(self._join(session_id))
+        except (TimeoutError, StateError):
+            return False
+        return session_id not in self._apart
+
+    async def aclose(self) -> None:
+        tasks = [task for task in (self._task, *self._under_way.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_AGAIN_S[failures - 1] if failures else _LOOK_EVERY_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            failures = 0 if await self._all() else min(failures + 1, len(_AGAIN_S))
+
+    async def _all(self) -> bool:
+        """False: to be tried again soon."""
+        if not self._link.up:
+            return True
+        try:
+            waiting = await self._apart.look()
+            if waiting:
+                await self._bring_all(waiting)
+            if self._doubtful:
+                await self._check()
+            for session_id, expires_at in self._apart.take_lives().items():
+                await self._remote.touch(session_id, expires_at=expires_at)
+        except StateBusy:
+            return False
+        except StateError as fault:
+            self._condition.stuck(str(fault))
+            return False
+        finally:
+            self._condition.apart(len(self._apart))
+        return True
+
+    async def _bring_all(self, waiting: Sequence[str]) -> None:
+        began = self._tick()
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(session_id: str) -> int:
+            async with slots:
+                return await asyncio.shield(self._join(session_id))
+
+        outcomes = await asyncio.gather(*(one(each) for each in waiting), return_exceptions=True)
+        events = [each for each in outcomes if isinstance(each, int)]
+        if events:
+            self._condition.brought(len(events), sum(events), self._tick() - began)
+        for fault in outcomes:
+            if isinstance(fault, BaseException):
+                raise fault
+
+    def _join(self, session_id: str) -> asyncio.Task[int]:
+        """One at a time for each session."""
+        task = self._under_way.get(session_id)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._joining(session_id))
+            self._under_way[session_id] = task
+            task.add_done_callback(lambda done: self._ended(session_id, done))
+        return task
+
+    def _ended(self, session_id: str, task: asyncio.Task[int]) -> None:
+        self._under_way.pop(session_id, None)
+        if not task.cancelled():
+            task.exception()  # seen, even when nobody waits any more
+
+    async def _joining(self, session_id: str) -> int:
+        written = 0
+        while (branch := await self._apart.branch(session_id)) is not None:
+            if branch.pieces:
+                written += await self._bringing.bring(branch)
+                self._recents.add_branch(branch)
+            if await self._apart.done(session_id, branch.head):
+                break
+        return written
+
+    async def _check(self) -> None:
+        """Bring back what this instance wrote lately and Redis does not have, and whole sessions if it lost them."""
+        self._doubtful, lost = False, self._lost
+        try:
+            if lost:
+                await self._give_back()
+            events = 0
+            for branch in self._recents.branches():
+                events += await self._bring_back(branch, lost=lost)
+        except StateBusy:
+            self._doubtful = True
+            raise
+        self._lost = False
+        if events:
+            _log.warning("Redis had lost %d events that this instance still knew: they are back", events)
+
+    async def _bring_back(self, branch: Branch, *, lost: bool) -> int:
+        if not lost and await self._remote.read(branch.session_id, after=branch.version) is None:
+            return 0  # it has ended
+        try:
+            return await self._bringing.bring(self._completed(branch))
+        except StateUnavailable as fault:
+            _log.warning("%s", fault)
+            return 0
+
+    async def _give_back(self) -> None:
+        """Sessions that are known here and are not there any more, neither open nor ended."""
+        for session_id in self.copies.copied():
+            origin = self.copies.copy(session_id)
+            if origin is None or origin.expires_at <= self._clock() or session_id in self._apart:
+                continue
+            there = await self._remote.read(session_id, after=origin.checkpoint.version)
+            if there is None and await self._remote.read_past(session_id) is None:
+                await self._remote.adopt(session_id, origin)
+
+    def _completed(self, branch: Branch) -> Branch:
+        """With the number of goals it began with, as the copy of the session tells."""
+        standing = self.copies.known(branch.session_id)
+        if standing is None or branch.start is None:
+            return branch
+        opened = [draft for piece in branch.pieces for draft in piece.drafts if draft.kind == fold.GOAL_OPENED]
+        goals = standing.session.goals
+        found = [place for place, goal in enumerate(goals) if opened and goal.text == opened[0].body["text"]]
+        return replace(branch, goals=found[-1] if found else len(goals))
