@@ -1,7 +1,7 @@
 """How a change is told to all instances: the text it travels as, and the Lua that numbers it, logs it and calls it out.
 
-A message on the channel is `<sequence> <text>`; the log has the same text under the id `<sequence>-0`. The text is JSON:
-`["<origin>", kind, ...]`, with the random id of the instance it comes from and
+A message on the channel is `<sequence> <text>`; the log has the same text under the id `<sequence>-0`. The text is
+JSON: `["<origin>", kind, ...]`, with the random id of the instance it comes from and
 `"s", session_id, version` - events were written to a session (sent by the script that wrote them),
 `"r", tags | null, pattern | null` - results are outdated, or `"u", uri` - a resource has changed.
 """
@@ -24,7 +24,8 @@ ANNOUNCE: Final = f"""
 local function announce(sequence, log, epoch, channel, text)
   local number = redis.pcall('INCR', sequence)
   if type(number) ~= 'number' then
-    redis.call('DEL', sequence, log, epoch)
+    local spoilt = string.find(number.err, 'WRONGTYPE') or string.find(number.err, 'integer')
+    if spoilt then redis.call('DEL', sequence, log, epoch) end
     number = redis.call('INCR', sequence)
   end
   local id = string.format('%.0f', number)
@@ -39,8 +40,9 @@ end
 """
 """Source of a Lua function for other scripts; after their own writes, and with `Keys.sequence`, `.log`, `.epoch`.
 
-It never fails for a reason of its own. A log that does not take the number has another past than the sequence: both it
-and the epoch are deleted, which tells everyone to look again at all they keep.
+It fails only where Redis takes no writes at all, which it tells the first write of a script, or not of this user. A log
+that does not take the number has another past than the sequence: both it and the epoch are deleted, which
+tells everyone to look again at all they keep.
 """
 
 

@@ -38,6 +38,10 @@ class Keys:
         """Where each change is called out at once."""
         return f"{self.tag}changes"
 
+    def told(self, origin: str) -> str:
+        """The ticket of the last change that an instance announced apart from writing, so that none is sent twice."""
+        return f"{self.tag}told:{origin}"
+
     def result(self, digest: str) -> str:
         """A cached result."""
         return f"{self.prefix}:r:{digest}"
