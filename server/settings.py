@@ -110,9 +110,10 @@ class _Reading:
             return otherwise
         try:
             return knob.parse(text)
-        except ValueError:
-            shown = _NOT_SHOWN if knob.secret else text[:200]
-            self.faults.append(Fault(variable=knob.variable, value=shown, allowed=knob.allowed))
+        except ValueError as error:
+            # What is wrong with a secret is told by who read it, who repeats none of it.
+            shown, why = (_NOT_SHOWN, f" ({error})") if knob.secret else (text[:200], "")
+            self.faults.append(Fault(variable=knob.variable, value=shown, allowed=f"{knob.allowed}{why}"))
             return otherwise
 
     def or_default(self, knob: Knob[T]) -> T:
@@ -149,6 +150,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         redis_pool_size=reading.or_default(knobs.REDIS_POOL_SIZE),
         unknown=reading.unknown(),
     )
+    if settings.store == "redis" and settings.redis_url is None and not reading.faults:
+        missing = "an address such as redis://localhost:6379/0, because STATE_STORE_TYPE is redis"
+        reading.faults.append(Fault(variable=knobs.REDIS_URL.variable, value="not set", allowed=missing))
     if reading.faults:
         raise SettingsFault(tuple(reading.faults))
     return settings

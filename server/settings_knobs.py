@@ -65,10 +65,10 @@ DATA = Knob(
 STORE = Knob(
     variable="STATE_STORE_TYPE",
     default="sqlite",
-    parse=values.one_of("sqlite", "memory"),
+    parse=values.one_of("sqlite", "memory", "redis"),
     shown=values.one_line,
-    allowed="sqlite or memory (redis is not available in this version)",
-    meaning="Where sessions are kept: in one file that all processes of this machine share, or only in this process",
+    allowed="sqlite, memory or redis",
+    meaning="Where sessions are kept: one file for all processes of this machine, this process only, or Redis for all",
 )
 SESSION_TTL = Knob(
     variable="SESSION_TTL",
@@ -206,8 +206,8 @@ REDIS_URL = Knob(
     default_shown="not set",
     parse=values.redis_url,
     shown=values.url_text,
-    allowed="a redis://, rediss:// or unix:// address",
-    meaning="Address of Redis; checked now, used once STATE_STORE_TYPE may be redis",
+    allowed="a redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// address",
+    meaning="Address of Redis when STATE_STORE_TYPE is redis; README tells all forms and options",
     unit="URL",
     secret=True,
 )
@@ -217,7 +217,7 @@ REDIS_MAX_RETRIES = Knob(
     parse=values.whole(0, 20),
     shown=str,
     allowed="a whole number from 0 to 20",
-    meaning="Attempts after a failed call to Redis",
+    meaning="Attempts after a call to Redis that failed and may be repeated, within its deadline",
     unit="attempts",
 )
 REDIS_POOL_SIZE = Knob(
@@ -226,6 +226,6 @@ REDIS_POOL_SIZE = Knob(
     parse=values.whole(1, 1000),
     shown=str,
     allowed="a whole number from 1 to 1000",
-    meaning="Connections to Redis kept open",
+    meaning="Connections to Redis at most; calls of one moment share one",
     unit="connections",
 )

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from state.journal import Quota
 
@@ -129,21 +128,19 @@ def directory(text: str) -> Path:
 
 
 def redis_url(text: str) -> str:
-    parts = urlsplit(text)
-    has_place = bool(parts.path if parts.scheme == "unix" else parts.hostname)
-    if parts.scheme not in {"redis", "rediss", "unix"} or not has_place:
-        raise ValueError(text)
-    _ = parts.port  # reading it raises ValueError when it is no port number
+    from state.redis.address import parse  # noqa: PLC0415 - most servers never read one
+
+    parse(text)
     return text
 
 
 def url_text(url: str) -> str:
-    """The address without user, password and query, any of which may be secret."""
+    """The address without password and options, any of which may be secret."""
     if not url:
         return "not set"
-    parts = urlsplit(url)
-    hidden = "***@" if "@" in parts.netloc else ""
-    return f"{parts.scheme}://{hidden}{parts.netloc.rpartition('@')[2]}{parts.path}"
+    from state.redis.address import parse  # noqa: PLC0415 - as above
+
+    return parse(url).shown
 
 
 def hosts(text: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from typing import Literal
 from typing import TypeVar
 from typing import cast
 
@@ -13,6 +14,7 @@ from state import fold
 from state.decisions import Actor
 from state.decisions import Drafts
 from state.errors import Conflict
+from state.errors import StateBusy
 from state.errors import StateError
 from state.errors import UnknownSession
 from state.folds import Folds
@@ -35,6 +37,14 @@ _UNREAD_EVENTS = 32
 """After so many writes of its own a process looks again how large the session has become."""
 
 R = TypeVar("R")
+
+Level = Literal["eventual", "session", "strong"]
+"""How new a session must be that is read.
+
+`eventual`: as it was last seen here, without asking anybody. `session`: with everything that was acknowledged before,
+by any instance; while the place where it is shared is away, what this machine knows, and marked so. `strong`: as
+`session`, but refused (`StateBusy`) rather than marked.
+"""
 
 
 def _never_moved(_session: Session) -> int:
@@ -96,11 +106,15 @@ class Commands:
         standing = await self.folds.load(handle)
         return None if standing is None else standing.alive
 
-    async def standing(self, handle: str, principal: str) -> Standing:
-        """Raises `UnknownSession`, also when the session is another principal's."""
-        standing = await self.folds.load(handle)
+    async def standing(self, handle: str, principal: str, level: Level = "session") -> Standing:
+        """Raises `UnknownSession`, also when the session is another principal's; `StateBusy` as `Level` says."""
+        standing = self.folds.known(handle) if level == "eventual" else None
+        if standing is None or standing.expires_at <= self._clock():
+            standing = await self.folds.load(handle)
         if standing is None or standing.session.owner != principal:
             raise UnknownSession
+        if level == "strong" and standing.head.local:
+            raise StateBusy("where sessions are shared cannot be reached, and only that knows what others wrote")
         return standing
 
     async def used(self, seen: Session) -> Session:

@@ -18,11 +18,13 @@ from state import decisions
 from state import fold
 from state.commands import Command
 from state.commands import Commands
+from state.commands import Level
 from state.decisions import Actor
 from state.decisions import Drafts
 from state.decisions import Keeping
 from state.decisions import Kind
 from state.errors import InvalidValue
+from state.errors import StateBusy
 from state.errors import StateUnavailable
 from state.errors import UnknownSession
 from state.goals import Status
@@ -165,9 +167,10 @@ class Sessions:
             await self._adopt(parent, handle, principal)
         return await self._open(handle, principal)
 
-    async def get(self, handle: str, *, principal: str) -> Session:
-        """The session as it stands. Raises `UnknownSession`."""
-        return await self._commands.used((await self._commands.standing(handle, principal)).session)
+    async def get(self, handle: str, *, principal: str, level: Level = "session") -> Session:
+        """The session as it stands. Raises `UnknownSession`; with `level="strong"` also `StateBusy`."""
+        standing = await self._commands.standing(handle, principal, level)
+        return await self._commands.used(standing.session)
 
     async def of(self, *, principal: str, limit: int) -> tuple[Session, ...]:
         """The principal's open sessions, newest access first, `limit` at most. Their lives are not moved on.
@@ -177,7 +180,7 @@ class Sessions:
         handles = (await self._journal.sessions(principal))[: max(limit, 0)]
         found: list[Session] = []
         for place, handle in enumerate(handles, start=1):
-            with contextlib.suppress(StateUnavailable):
+            with contextlib.suppress(StateUnavailable, StateBusy):
                 session = await self._commands.look(handle)
                 if session is not None:
                     found.append(session)

@@ -52,6 +52,8 @@ class Remembered(Answer):
     session: str
     version: int
     etag: str
+    degraded: str | None = None
+    """Why others may know more of the session than this answer, or not yet what it wrote. None: they do not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from sources.protocol import Source
 from state.cache import Hit
 from state.cache import Loaded
 from state.cache import ResultCache
+from state.changes import ResultsOutdated
 from state.errors import StateError
 from state.session import Session
 from state.sessions import Sessions
@@ -73,8 +74,16 @@ def _none_own(_principal: str) -> tuple[Source, ...]:
     return ()
 
 
+def _told_nobody(_outdated: ResultsOutdated) -> None:
+    pass
+
+
 def _no_notice() -> str | None:
     return None
+
+
+def _together() -> bool:
+    return False
 
 
 class Notes:
@@ -121,12 +130,16 @@ class Ports:
     sessions: Sessions
     notes: Notes
     changed: Changed
+    outdated: Callable[[ResultsOutdated], None] = _told_nobody
+    """Tells every instance which results are outdated. Never blocks, never raises."""
     own: Callable[[str], tuple[Source, ...]] = _none_own
     """Sources that hold what belongs to one principal, and are seen by nobody else."""
     caching: bool = True
     """False: every call is measured anew (CACHE_TTL=0)."""
     state_notice: Callable[[], str | None] = _no_notice
     """What is wrong with where state is kept, as a sentence for a person. None: nothing."""
+    alone: Callable[[], bool] = _together
+    """Whether this machine goes on without the place where sessions are shared."""
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     answered: Answered = field(default_factory=Answered)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from typing import Any
+from typing import Literal
 
 from pydantic import Field
 
@@ -31,6 +32,7 @@ from tools.picking import shortened
 from tools.ports import Ports
 from tools.ports import notices
 from tools.ports import session_uri
+from tools.session_answers import DEGRADED
 from tools.session_answers import GoalShown
 from tools.session_answers import active_goal
 from tools.session_answers import goal_shown
@@ -91,6 +93,7 @@ class Recalled(Answer):
     session: str | None = None
     version: int | None = None
     etag: str | None = None
+    degraded: str | None = None
     label: str | None = None
     parent: str | None = None
     children: int | None = None
@@ -119,17 +122,21 @@ class Recall:
         session: Annotated[ShortText | None, Field(description="handle; omit to list your sessions")] = None,
         about: Annotated[Text | None, Field(description="words; best match first")] = None,
         limit: Annotated[int, Field(ge=1, le=200, description="per list")] = 20,
+        read: Annotated[
+            Literal["session", "strong"], Field(description="strong: fail rather than answer without Redis")
+        ] = "session",
     ) -> Rendered:
         """Recall what a session knows (goals, findings, context, explored schemas), or list your open sessions."""
         wanted = Wanted(about=about, limit=limit)
         await self.ports.notes.settled()
         if session is None:
             return render(await self._sessions(call, wanted))
-        found = await self.ports.sessions.get(session, principal=call.principal)
+        found = await self.ports.sessions.get(session, principal=call.principal, level=read)
         return render(await self._one(found, wanted))
 
     async def _sessions(self, call: Call, wanted: Wanted) -> Recalled:
         looked_at = wanted.limit + 1 if wanted.about is None else _SESSIONS_SEARCHED
+        alone = self.ports.alone()
         every = await self.ports.sessions.of(principal=call.principal, limit=looked_at)
         listed = pick(
             every,
@@ -142,7 +149,8 @@ class Recall:
         hints = _hints(wanted, cut=listed.cut)
         if not listed.shown:
             hints.append("No open session: call open_session.")
-        return Recalled(sessions=listed.shown, hints=[*hints, *notices(self.ports)])
+        degraded = DEGRADED if alone or self.ports.alone() or any(each.local for each in every) else None
+        return Recalled(sessions=listed.shown, degraded=degraded, hints=[*hints, *notices(self.ports)])
 
     async def _one(self, found: Session, wanted: Wanted) -> Recalled:
         conflicts = _conflicts(found)

@@ -17,6 +17,7 @@ from tools.call import Call
 from tools.landscape import goal_needs
 from tools.needs import Need
 from tools.ports import Ports
+from tools.session_answers import DEGRADED
 from tools.session_answers import goal_shown
 from tools.times import rfc3339
 
@@ -68,6 +69,7 @@ def _whole(found: Session, needs: Mapping[str, Sequence[Need]]) -> dict[str, Any
         "session": found.handle,
         "version": found.version,
         "etag": found.etag,
+        **({"degraded": DEGRADED} if found.local else {}),
         "owner": found.owner,
         "label": found.label,
         "goals": [

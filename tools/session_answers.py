@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from typing import Final
 
 from state.session import Goal
 from state.session import Session
@@ -10,6 +11,10 @@ from tools.needs import Need
 from tools.needs import share_verified
 from tools.times import rfc3339
 
+DEGRADED: Final = (
+    "Redis cannot be reached: others may have written more. What you write is kept here and joined with theirs later."
+)
+"""What answers say of a session that this machine goes on with alone."""
 _NEEDS_SHOWN = 8
 _TERM_CHARS = 60
 _UNDONE_MOST = 0.95
@@ -88,4 +93,5 @@ def active_goal(session: Session) -> str | None:
 
 def session_fields(session: Session) -> dict[str, Any]:
     """The fields of every state answer."""
-    return {"session": session.handle, "version": session.version, "etag": session.etag}
+    told = {"session": session.handle, "version": session.version, "etag": session.etag}
+    return {**told, "degraded": DEGRADED} if session.local else told

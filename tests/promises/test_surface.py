@@ -18,7 +18,7 @@ TOOLS = {
     "profile_attribute": {"schema", "attribute", "top", "source", "session"},
     "run_query": {"query", "dialect", "limit", "timeout_s", "cursor", "source", "session"},
     "open_session": {"goal", "label", "parent", "branch_of", "at", "ttl", "idempotency_key"},
-    "recall": {"session", "about", "limit"},
+    "recall": {"session", "about", "limit", "read"},
     "remember": {"session", "kind", "key", "value", "evidence", "expect", "idempotency_key"},
     "set_goal": {"session", "goal", "status", "expect"},
     "session_history": {"session", "since", "at", "diff", "restore_to", "limit", "cursor"},

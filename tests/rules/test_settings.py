@@ -111,10 +111,11 @@ def test_a_size_shown_is_a_size_that_reads_back_nearly_the_same(kilobytes: int) 
     assert size_bytes(0, 10**13)(size_text(size)) == size
 
 
-def test_a_store_of_a_later_version_is_refused_with_what_to_use() -> None:
+def test_redis_as_a_store_needs_its_address() -> None:
     (fault,) = _fault_of(STATE_STORE_TYPE="redis").faults
-    assert fault.value == "redis"
-    assert fault.allowed == "sqlite or memory (redis is not available in this version)"
+    assert (fault.variable, fault.value) == ("REDIS_URL", "not set")
+    assert "redis://localhost:6379/0" in fault.allowed
+    assert read_settings({"STATE_STORE_TYPE": "redis", "REDIS_URL": "redis://localhost"}).store == "redis"
 
 
 def test_state_is_kept_on_disk_unless_asked_otherwise() -> None:
@@ -187,12 +188,16 @@ def test_a_state_directory_that_is_a_file_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_passwords_are_never_shown() -> None:
-    settings = read_settings({"REDIS_URL": "redis://someone:hunter2@cache.example:6380/1?password=hunter2"})
+    settings = read_settings({"REDIS_URL": "redis+sentinel://someone:hunter2@cache.example:6380/x/1?sentinel_password=hunter2"})
     shown = {row.name: row.value for row in settings.described()}["REDIS_URL"]
     assert "cache.example:6380" in shown
     assert "hunter2" not in shown + repr(settings)
     assert "hunter2" not in str(_fault_of(REDIS_URL="hunter2"))
     assert "hunter2" not in str(_fault_of(REDIS_URL="redis://x:hunter2@host:no"))
+
+
+def test_an_address_of_redis_that_is_wrong_is_told_why() -> None:
+    assert "a cluster has only the database 0" in str(_fault_of(REDIS_URL="redis+cluster://:hunter2@host:7000/3"))
 
 
 def test_hosts_and_origins_are_lists() -> None:
