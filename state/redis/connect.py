@@ -46,7 +46,7 @@ def open_wire(
     from state.redis import dialling  # noqa: PLC0415 - redis takes long to import, and not everybody needs it
 
     def route(seen: Seen) -> Route:
-        return dialling.route_to(address, seen, lines=pool_size)
+        return dialling.route_to(address, seen, home=_home(address.prefix), lines=pool_size)
 
     return RedisWire(
         route, Breaker(clock, random), prefix=address.prefix, deadline_s=address.deadline_s, retries=retries
@@ -58,7 +58,7 @@ def wire_over(client: Any, *, prefix: str = "uds", deadline_s: float = DEADLINE_
     from state.redis import dialling  # noqa: PLC0415 - as above
 
     def route(seen: Seen) -> Route:
-        return Straight(dialling.dial_by(client), seen, lines=1)
+        return Straight(dialling.dial_by(client), seen, lines=1, deadline_s=deadline_s)
 
     return RedisWire(route, Breaker(time.monotonic, chance.random), prefix=prefix, deadline_s=deadline_s, retries=3)
 
@@ -70,7 +70,7 @@ class RedisWire:
         self, route: Callable[[Seen], Route], breaker: Breaker, *, prefix: str, deadline_s: float, retries: int
     ) -> None:
         self._breaker = breaker
-        self._home = f"{Keys(prefix=prefix).tag}probe"
+        self._home = _home(prefix)
         self._deadline_s = deadline_s
         self._retries = retries
         self._watchers: list[Callable[[bool, str], None]] = []
@@ -131,7 +131,6 @@ class RedisWire:
         self._breaker.answered()
 
     def timed_out(self, reason: str) -> None:
-        self._route.renew()
         if self._breaker.timed_out(reason):
             self._went_down()
 
@@ -149,21 +148,28 @@ class RedisWire:
         """Ask until there is an answer, or asking again could do harm or comes too late. Raises Away."""
         end_at = time.monotonic() + 2 * self._deadline_s
         for attempt in range(self._retries + 1):
-            self._see_whether_up()
-            try:
-                reply = await self._route.ask(
-                    command, key=key, within_s=min(self._deadline_s, end_at - time.monotonic())
-                )
-                if not isinstance(reply, Wrong) or not isinstance(error := reply.error(), Away):
-                    return reply
-            except Away as away:
-                error = away
-            pause_s = _PAUSE_S * 2**attempt * (0.5 + self._breaker.random())
-            late = time.monotonic() + pause_s >= end_at
-            if isinstance(error, Crowded) or (error.sent and not again) or late or attempt == self._retries:
-                raise error
-            await asyncio.sleep(min(pause_s, _PAUSE_MOST_S))
+            reply = await self._asked_once(command, key, end_at)
+            if not isinstance(reply, Away):
+                return reply
+            pause_s = min(_PAUSE_S * 2**attempt, _PAUSE_MOST_S) * (0.5 + self._breaker.random())
+            last = attempt == self._retries or time.monotonic() + pause_s >= end_at
+            if last or isinstance(reply, Crowded) or (reply.sent and not again):
+                raise reply
+            await asyncio.sleep(pause_s)
         raise AssertionError  # the last attempt returns or raises
+
+    async def _asked_once(self, command: bytes, key: str, end_at: float) -> Any:
+        """`Away` is given back, for whoever decides whether to ask again; while it is known to be away it is raised."""
+        self._see_whether_up()
+        within_s = min(self._deadline_s, end_at - time.monotonic())
+        try:
+            reply = await self._route.ask(command, key=key, within_s=within_s)
+        except Away as away:
+            return away
+        if isinstance(reply, Wrong) and reply.not_now:
+            self.broke(reply.not_now)
+            return reply.error()
+        return reply
 
     def _see_whether_up(self) -> None:
         if self._closed:
@@ -180,26 +186,33 @@ class RedisWire:
 
     async def _probe(self, pause_s: float) -> None:
         """Ask until it can be asked for what is needed: a write, which here has nothing to do."""
-        command = packed(("DEL", self._home))
-        while True:
-            await asyncio.sleep(pause_s)
-            try:
-                reply = await self._route.ask(command, key=self._home, within_s=self._deadline_s)
-            except Away:
-                reply = None
-            if reply is not None and not (isinstance(reply, Wrong) and isinstance(reply.error(), Away)):
-                break
-            if self._breaker.up:
-                break
-            pause_s = self._breaker.next_probe_s()
+        await asyncio.sleep(pause_s)
+        while (reason := await self._fault()) and not self._breaker.up:  # noqa: ASYNC110 - nobody tells it
+            await asyncio.sleep(self._breaker.next_probe_s())
         self._probing = None
-        self._route.renew()
-        if self._breaker.probed():
+        if not reason and self._breaker.probed():
+            self._route.renew()
             self._tell()
+
+    async def _fault(self) -> str:
+        """Why it cannot be written to. Empty: it can."""
+        try:
+            reply = await self._route.ask(packed(("DEL", self._home)), key=self._home, within_s=self._deadline_s)
+        except Away as away:
+            return str(away)
+        reason = reply.not_now if isinstance(reply, Wrong) else ""
+        if reason:
+            self.refused(reason)
+        return reason
 
     def _tell(self) -> None:
         for told in tuple(self._watchers):
             told(self._breaker.up, self._breaker.reason)
+
+
+def _home(prefix: str) -> str:
+    """A key beside everything that is state: where it cannot be written, state cannot."""
+    return f"{Keys(prefix=prefix).tag}probe"
 
 
 def _plain(reply: Any) -> Any:

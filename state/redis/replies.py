@@ -42,12 +42,14 @@ class Wrong:
         """Whoever answered can take no writes: somebody else may."""
         return self.code in {"READONLY", "MASTERDOWN"}
 
+    @property
+    def not_now(self) -> str:
+        """Why whoever was asked cannot do it now, though perhaps soon. Empty: this is its answer."""
+        return "it has too many clients" if _TOO_MANY in self.text else _NOT_NOW.get(self.code, "")
+
     def error(self) -> Away | Refused:
         """What a caller sees."""
-        if _TOO_MANY in self.text:
-            return Away("it has too many clients", sent=False)
-        reason = _NOT_NOW.get(self.code)
-        return Refused(self.text) if reason is None else Away(reason, sent=False)
+        return Away(self.not_now, sent=False) if self.not_now else Refused(self.text)
 
 
 def wrong(code: str | None, text: str) -> Wrong:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Route(Protocol):
     """From a key to the server that has it."""
 
-    async def ask(self, packed: bytes, *, key: str, within_s: float) -> Any:
+    async def ask(self, command: bytes, *, key: str, within_s: float) -> Any:
         """Send a command to the server that has the key, following it where it moved. Raises Away."""
         ...
 
@@ -36,17 +36,18 @@ class Route(Protocol):
 class Straight:
     """One server at a time; `dial` knows which."""
 
-    def __init__(self, dial: "Callable[[], Awaitable[Link]]", seen: Seen, *, lines: int) -> None:
+    def __init__(self, dial: "Callable[[], Awaitable[Link]]", seen: Seen, *, lines: int, deadline_s: float) -> None:
         self._dial = dial
         self._seen = seen
         self._lines = lines
+        self._deadline_s = deadline_s
         self._lane: Lane | None = None
 
-    async def ask(self, packed: bytes, *, key: str, within_s: float) -> Any:
+    async def ask(self, command: bytes, *, key: str, within_s: float) -> Any:
         del key
         if self._lane is None:
-            self._lane = Lane(self._dial, self._seen, lines=self._lines)
-        reply = await self._lane.ask(packed, within_s=within_s)
+            self._lane = Lane(self._dial, self._seen, lines=self._lines, deadline_s=self._deadline_s)
+        reply = await self._lane.ask(command, within_s=within_s)
         if isinstance(reply, Wrong) and reply.not_master:
             self._lane.renew()
         return reply
