@@ -7,7 +7,6 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.server.mcpserver.resources.templates import ResourceSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.subscriptions import ResourceUpdated
 
 from server import __version__
@@ -23,6 +22,7 @@ from server.registration import principal
 from server.request_keys import KeyRing
 from server.request_keys import security
 from server.settings import Settings
+from server.subscriptions import SharedSubscriptions
 from tools.call import Call
 
 _ANY_NAME = ResourceSecurity(exempt_params={"source", "schema"})
@@ -35,7 +35,7 @@ def build_server(parts: Parts, settings: Settings, *, alone: bool = False, ring:
     `alone`: this process was started for one host only. `ring`: the keys it shares with other processes, so that any of
     them can go on with a call of several rounds; None: it shares them with nobody.
     """
-    bus = InMemorySubscriptionBus()
+    bus = SharedSubscriptions(parts.changes)
     sending: set[asyncio.Task[None]] = set()
 
     def changed(uri: str) -> None:
@@ -54,6 +54,7 @@ def build_server(parts: Parts, settings: Settings, *, alone: bool = False, ring:
         version=__version__,
         tools=[RegisteredTool.of(tool, changed, conversations) for tool in parts.tools],
         subscriptions=bus,
+        middleware=[bus.watching],
         request_state_security=security(ring) if ring is not None else None,
         log_level=settings.log_level,
     )
@@ -63,7 +64,7 @@ def build_server(parts: Parts, settings: Settings, *, alone: bool = False, ring:
     return server
 
 
-async def _publish(bus: InMemorySubscriptionBus, uri: str) -> None:
+async def _publish(bus: SharedSubscriptions, uri: str) -> None:
     await bus.publish(ResourceUpdated(uri=uri))
 
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from dataclasses import field
+from functools import partial
 
 from server.own_history import OwnHistories
 from server.settings import Settings
@@ -17,7 +18,12 @@ from sources.duckdb.source import DuckDBSource
 from sources.errors import SourceError
 from sources.protocol import Source
 from state.cache import ResultCache
+from state.changes import Change
+from state.changes import Changes
+from state.changes import Missed
+from state.changes import ResultsOutdated
 from state.journal import Journal
+from state.local_changes import LocalChanges
 from state.sessions import Sessions
 from tools.ports import Notes
 from tools.ports import Ports
@@ -37,6 +43,8 @@ class Parts:
     """The one source that runs on this machine, for `doctor` and the limits it reports."""
     cache: ResultCache
     sessions: Sessions
+    changes: Changes
+    """What this instance tells the others that share its state, and hears of them."""
     state_notice: Callable[[], str | None]
     """What is wrong with where state is kept, for a person. None: nothing."""
     ports: Ports
@@ -69,16 +77,14 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
         stack.push_async_callback(embedded.aclose)
         cache = ResultCache(clock=time.monotonic, ttl_s=settings.cache_ttl_s or 1.0, max_bytes=settings.cache_max_bytes)
         stack.push_async_callback(cache.aclose)
+        changes = _heeded(LocalChanges(), cache)
+        stack.push_async_callback(changes.aclose)
         store = await stack.enter_async_context(open_store(settings))
         sessions = _sessions(store.journal, settings)
         histories = OwnHistories(store.journal, sessions)
         stack.push_async_callback(histories.aclose)
         watchers: list[Callable[[str], None]] = []
-
-        def changed(uri: str) -> None:
-            for watcher in watchers:
-                watcher(uri)
-
+        changed = partial(_tell_each, watchers)
         _warm(stack, embedded)
         notes = Notes(sessions, changed)
         stack.push_async_callback(notes.settled)
@@ -88,6 +94,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             sessions=sessions,
             notes=notes,
             changed=changed,
+            outdated=changes.publish,
             own=histories.of,
             state_notice=store.notice,
             caching=settings.cache_ttl_s > 0,
@@ -98,6 +105,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             embedded=embedded,
             cache=cache,
             sessions=sessions,
+            changes=changes,
             state_notice=store.notice,
             ports=ports,
             tools=toolbox(ports, query_timeout_most_s=settings.query_timeout_s),
@@ -108,6 +116,27 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
 
 def _sessions(journal: Journal, settings: Settings) -> Sessions:
     return Sessions(journal, clock=time.time, ttl_s=settings.session_ttl_s, max_age_s=settings.session_max_age_s)
+
+
+def _heeded(changes: Changes, cache: ResultCache) -> Changes:
+    """The changes, with a cache that forgets what others declared outdated."""
+
+    def heard(change: Change) -> None:
+        match change:
+            case ResultsOutdated():
+                cache.invalidate(tags=change.tags, pattern=change.pattern)
+            case Missed():
+                cache.invalidate()
+            case _:
+                pass
+
+    changes.listen(heard)
+    return changes
+
+
+def _tell_each(watchers: list[Callable[[str], None]], uri: str) -> None:
+    for watcher in watchers:
+        watcher(uri)
 
 
 def _warm(stack: AsyncExitStack, source: Source) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from state.changes import ResultsOutdated
 from tools.answer import Answer
 from tools.answer import Rendered
 from tools.answer import render
@@ -66,17 +67,25 @@ class Cache:
         return render(CacheShown(memory=self._memory(), affected=affected))
 
     async def _invalidate(self, call: Call, source: str | None, schema: str | None, pattern: str | None) -> int:
+        outdated = await self._outdated(call, source, schema, pattern)
+        affected = self.ports.cache.invalidate(tags=outdated.tags, pattern=outdated.pattern)
+        self.ports.outdated(outdated)
+        return affected
+
+    async def _outdated(
+        self, call: Call, source: str | None, schema: str | None, pattern: str | None
+    ) -> ResultsOutdated:
         if pattern is not None:
             if source or schema:
                 raise InvalidArgument("pass pattern alone, or source and schema")
-            return self.ports.cache.invalidate(pattern=schema_tags(pattern))
+            return ResultsOutdated(pattern=schema_tags(pattern))
         if schema is not None:
             found = await self.ports.source_of(call, schema, source)
             await found.attributes(schema)
-            return self.ports.cache.invalidate(tags=[schema_tag(found.name, schema)])
+            return ResultsOutdated(tags=(schema_tag(found.name, schema),))
         if source is not None:
-            return self.ports.cache.invalidate(tags=[source_tag(self.ports.source(call, source).name)])
-        return self.ports.cache.invalidate()
+            return ResultsOutdated(tags=(source_tag(self.ports.source(call, source).name),))
+        return ResultsOutdated()
 
     def _memory(self) -> Tier:
         seen = self.ports.cache.statistics()
