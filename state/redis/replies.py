@@ -71,3 +71,8 @@ class Broken(Exception):
         self.reason = reason
         self.answer = answer
         """What Redis said instead of taking the connection. None: it said nothing."""
+
+    @property
+    def final(self) -> bool:
+        """Whether Redis is there and does not want this caller: coming again is of no use."""
+        return self.answer is not None and not self.answer.not_now
