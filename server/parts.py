@@ -23,7 +23,6 @@ from state.changes import Changes
 from state.changes import Missed
 from state.changes import ResultsOutdated
 from state.journal import Journal
-from state.local_changes import LocalChanges
 from state.sessions import Sessions
 from tools.ports import Notes
 from tools.ports import Ports
@@ -77,9 +76,8 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
         stack.push_async_callback(embedded.aclose)
         cache = ResultCache(clock=time.monotonic, ttl_s=settings.cache_ttl_s or 1.0, max_bytes=settings.cache_max_bytes)
         stack.push_async_callback(cache.aclose)
-        changes = _heeded(LocalChanges(), cache)
-        stack.push_async_callback(changes.aclose)
         store = await stack.enter_async_context(open_store(settings))
+        changes = _heeded(store.changes, cache)
         sessions = _sessions(store.journal, settings)
         histories = OwnHistories(store.journal, sessions)
         stack.push_async_callback(histories.aclose)
@@ -97,6 +95,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             outdated=changes.publish,
             own=histories.of,
             state_notice=store.notice,
+            alone=store.alone,
             caching=settings.cache_ttl_s > 0,
         )
         stack.push_async_callback(ports.vocabulary.aclose)
