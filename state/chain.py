@@ -49,6 +49,19 @@ def first_link(session_id: str) -> Link:
     return Link(version=0, link=hashlib.sha256(b"uds-mcp session " + session_id.encode()).digest())
 
 
+def adopted_link(session_id: str, version: int, nonce: str, state: bytes) -> Link:
+    """What the events are bound to that go on from a checkpoint of another journal: its session, head and content.
+
+    So it proves itself: whoever cuts the beginning off a history cannot find a checkpoint that gives the link there.
+    Raises `ValueError` for version 0, where a history of one's own begins.
+    """
+    if version < 1:
+        raise ValueError("a session that is adopted has at least one event behind it")
+    head = hashlib.sha256(b"%d %b" % (version, nonce.encode())).digest()
+    known = head + hashlib.sha256(state).digest()
+    return Link(version=version, link=hashlib.sha256(b"uds-mcp adopted " + known + session_id.encode()).digest())
+
+
 def digest_of(salt: bytes, content: bytes) -> bytes:
     """The digest of an event's content."""
     return hashlib.sha256(salt + content).digest()

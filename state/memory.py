@@ -1,11 +1,11 @@
 """The journal in memory: events as JSON bytes, gone with the process."""
 
-import secrets
 from collections.abc import Callable
 from collections.abc import Sequence
 
 from state.chain import Link
 from state.chain import Verdict
+from state.chain import adopted_link
 from state.chain import first_link
 from state.deadlines import Deadlines
 from state.errors import OverLimit
@@ -15,8 +15,10 @@ from state.journal import Checkpoint
 from state.journal import Draft
 from state.journal import Head
 from state.journal import JournalStatistics
+from state.journal import Origin
 from state.journal import Quota
 from state.journal import VersionMoved
+from state.journal import new_nonce
 from state.memory_log import Growth
 from state.memory_log import Holding
 from state.memory_log import Log
@@ -37,7 +39,7 @@ _CHECKPOINTS = 2
 
 
 class MemoryJournal:
-    """A `Journal` for one event loop: no method gives way to another task, so each is atomic.
+    """A `Journal` that is `Adopting`, for one event loop: no method gives way to another task, so each is atomic.
 
     `max_bytes`: of the events of all owners together.
     """
@@ -61,12 +63,18 @@ class MemoryJournal:
         self._checkpoint_bytes = 0
 
     async def append(
-        self, session_id: str, *, expected: Head | None, drafts: Sequence[Draft], expires_at: float
+        self,
+        session_id: str,
+        *,
+        expected: Head | None,
+        drafts: Sequence[Draft],
+        expires_at: float,
+        nonce: str | None = None,
     ) -> Head:
         if not drafts:
             raise ValueError("an append writes at least one event")
         log = self._expected(session_id, expected)
-        nonce = secrets.token_hex(8)
+        nonce = new_nonce() if nonce is None else nonce
         written = [encoded(draft, nonce) for draft in drafts]
         if log is None:
             self._check_key(drafts[0])
@@ -74,7 +82,8 @@ class MemoryJournal:
             growth = Growth(0 if log else 1, len(written), sum(map(len, written)))
             self._check_room(drafts[0].actor if log is None else log.owner, growth)
         if log is None:
-            log = self._create(session_id, drafts[0], expires_at)
+            opening = drafts[0]
+            log = self._create(session_id, opening.actor, opening.key, expires_at, first_link(session_id))
         self._extend(log, written, nonce)
         head = log.head
         self._access(session_id, log, expires_at)
@@ -134,7 +143,7 @@ class MemoryJournal:
             raise VersionMoved(None)
         if not is_of(log, checkpoint):
             raise ValueError(f"version {checkpoint.version} of the checkpoint is none of this session's kept history")
-        nonce = secrets.token_hex(8)
+        nonce = new_nonce()
         written = [encoded(draft, nonce)]
         dropped = log.events[: checkpoint.version - log.compacted]
         growth = Growth(0, 1 - len(dropped), len(written[0]) - sum(map(len, dropped)))
@@ -145,6 +154,30 @@ class MemoryJournal:
         self._extend(log, written, nonce)
         self._access(session_id, log, log.expires_at)
         return log.head
+
+    async def adopt(self, session_id: str, origin: Origin) -> bool:
+        self.sweep()
+        if self._live(session_id) is not None:
+            return False
+        checkpoint = origin.checkpoint
+        key = origin.key if self._opened(origin.owner, origin.key) is None else None
+        start = adopted_link(session_id, checkpoint.version, checkpoint.nonce, checkpoint.state)
+        log = self._create(session_id, origin.owner, key, origin.expires_at, start)
+        log.nonce = checkpoint.nonce
+        self._put(log, checkpoint)
+        return True
+
+    async def discard(self, session_id: str, *, expected: Head) -> None:
+        log = self._live(session_id)
+        if log is None:
+            return
+        if log.head != expected:
+            raise VersionMoved(log.head)
+        self._forget(session_id)
+
+    async def held(self) -> tuple[str, ...]:
+        now = self._clock()
+        return tuple(session_id for session_id, log in self._logs.items() if log.expires_at > now)
 
     def statistics(self) -> JournalStatistics:
         self.sweep()
@@ -173,9 +206,14 @@ class MemoryJournal:
         return None
 
     def _check_key(self, opening: Draft) -> None:
-        earlier = None if opening.key is None else self._opened_by.get((opening.actor, opening.key))
-        if earlier is not None and self._live(earlier) is not None:
+        earlier = self._opened(opening.actor, opening.key)
+        if earlier is not None:
             raise AlreadyOpened(earlier)
+
+    def _opened(self, owner: str, key: str | None) -> str | None:
+        """The live session that the owner opened with this key."""
+        earlier = None if key is None else self._opened_by.get((owner, key))
+        return None if earlier is None or self._live(earlier) is None else earlier
 
     def _check_room(self, owner: str, growth: Growth) -> None:
         """Expired sessions that are not yet given back are not held against their owner."""
@@ -197,18 +235,19 @@ class MemoryJournal:
             size_bytes=held.size_bytes + growth.size_bytes,
         )
 
-    def _create(self, session_id: str, opening: Draft, expires_at: float) -> Log:
-        if opening.key is not None:
-            self._opened_by[opening.actor, opening.key] = session_id
+    def _create(self, session_id: str, owner: str, key: str | None, expires_at: float, start: Link) -> Log:
+        if key is not None:
+            self._opened_by[owner, key] = session_id
         log = Log(
-            owner=opening.actor,
-            key=opening.key,
+            owner=owner,
+            key=key,
             events=[],
             nonce="",
-            link=first_link(session_id).link,
+            link=start.link,
             size_bytes=0,
             accessed_at=self._clock(),
             expires_at=expires_at,
+            start=start if start.version else None,
         )
         self._logs[session_id] = log
         self._owned.setdefault(log.owner, Holding()).sessions[session_id] = None

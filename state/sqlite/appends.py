@@ -15,6 +15,7 @@ from state.journal import Checkpoint
 from state.journal import Head
 from state.journal import Quota
 from state.journal import VersionMoved
+from state.journal import new_nonce
 from state.quota import check_room
 from state.sqlite.book import Book
 from state.sqlite.book import Row
@@ -23,7 +24,6 @@ from state.sqlite.wishes import Append
 from state.sqlite.wishes import Keep
 
 _SALT_BYTES: Final = 16
-_NONCE_BYTES: Final = 8
 _CHECKPOINTS: Final = 2
 """Kept of a session beside the one its compaction needs."""
 
@@ -125,9 +125,7 @@ class Appends:
     def _created(self, wish: Append, before: Row | None) -> Row:
         """A new session without events; whatever was there under its id is deleted."""
         if before is not None:
-            if before.ended_at is None:
-                self._endings.end([before])
-            self._endings.delete([before])
+            self._endings.remove(before)
         link = first_link(wish.session_id).link
         expires_at = wish.at if wish.expires_at is None else wish.expires_at
         values = (wish.session_id, wish.owner, wish.key, wish.at, wish.at, expires_at, link, link)
@@ -196,7 +194,7 @@ def _check_head(row: Row | None, expected: Head | None) -> None:
 
 def _chained(row: Row, wish: Append) -> tuple[list[tuple[Any, ...]], int]:
     """The rows of the new events, which are bound to the row's head, and how long they are; moves the head on."""
-    nonce = os.urandom(_NONCE_BYTES).hex()
+    nonce = new_nonce() if wish.nonce is None else wish.nonce
     salts = os.urandom(_SALT_BYTES * len(wish.contents))
     version, link, size_bytes = row.version, row.link, 0
     events: list[tuple[Any, ...]] = []

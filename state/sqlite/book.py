@@ -23,6 +23,7 @@ _BY_ID: Final = (
 )
 _FIND_MOST: Final = 512
 _OPENED_BY: Final = "SELECT id FROM sessions WHERE owner = ? AND opened_key = ? AND ended_at IS NULL"
+_VERSION: Final = "SELECT version FROM sessions WHERE id = ?"
 _OWNER: Final = "SELECT sessions, events, size_bytes FROM owners WHERE owner = ?"
 _EVENTS: Final = Many("INSERT INTO events (n, version, nonce, salt, content, digest, link) VALUES {rows}", 7)
 _MOVED: Final = Many(
@@ -111,11 +112,22 @@ class Book:
             for values in self.connection.execute(asked, some).fetchall():
                 self._rows[values[1]] = Row(*checked(values, kinds.ROW))
 
+    def overtaken(self, heads: Iterable[tuple[str, int]]) -> list[str]:
+        """Which of these sessions others have taken away, or back, since this began to write. Cheap if nobody wrote."""
+        (seen,) = self.connection.execute("PRAGMA data_version").fetchone()
+        if seen == self._seen:
+            return []
+        return [each for each, version in heads if (self._version(each) or 0) < version]
+
     def row(self, session_id: str) -> Row | None:
         """The session, live or ended. None: there is none of this id."""
         if session_id not in self._rows:
             self.find((session_id,))
         return self._rows.get(session_id)
+
+    def _version(self, session_id: str) -> int | None:
+        found = self.connection.execute(_VERSION, (session_id,)).fetchone()
+        return None if found is None else found[0]
 
     def opened_by(self, owner: str, key: str) -> Row | None:
         """The session that the owner opened with this key and that has not ended. It may have expired."""

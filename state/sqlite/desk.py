@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -13,6 +13,7 @@ from state.journal import Head
 from state.journal import Quota
 from state.journal import VersionMoved
 from state.sqlite import refusals
+from state.sqlite.adoptions import Adoptions
 from state.sqlite.anchors import Anchors
 from state.sqlite.appends import Appends
 from state.sqlite.book import Book
@@ -21,6 +22,8 @@ from state.sqlite.file import JournalFile
 from state.sqlite.many import Many
 from state.sqlite.overlay import Overlay
 from state.sqlite.overlay import Touch
+from state.sqlite.wishes import Adopt
+from state.sqlite.wishes import Answered
 from state.sqlite.wishes import Append
 from state.sqlite.wishes import Keep
 from state.sqlite.wishes import Refusal
@@ -76,7 +79,7 @@ class Desk:
             raise
         for touch in settled:
             touch.settled = True
-        self.anchors.keep(work.heads())
+        self._anchor(work)
         return outcomes
 
     def due(self) -> bool:
@@ -92,6 +95,12 @@ class Desk:
             work.connection.close()
         self.anchors.close()
 
+    def _anchor(self, work: "_Work") -> None:
+        """Note where histories end now, and forget those that were taken away before or while that was noted."""
+        heads = work.heads()
+        self.anchors.keep(heads)
+        self.anchors.drop(work.gone(heads))
+
     def _opened(self) -> "_Work":
         if self._work is None:
             connection = self._file.writing()
@@ -99,7 +108,7 @@ class Desk:
             endings = Endings(
                 book, self._overlay, self.anchors, kept_past_s=self._kept_past_s, past_bytes=self._past_bytes
             )
-            self._work = _Work(book, endings, Appends(book, endings, self._quota))
+            self._work = _Work(book, endings, Appends(book, endings, self._quota), Adoptions(book, endings))
         return self._work
 
     def _recover(self, fault: BaseException) -> None:
@@ -120,24 +129,34 @@ class Desk:
 class _Work:
     """What belongs to one connection."""
 
-    def __init__(self, book: Book, endings: Endings, appends: Appends) -> None:
+    def __init__(self, book: Book, endings: Endings, appends: Appends, adoptions: Adoptions) -> None:
         self.connection = book.connection
         self._book = book
         self._endings = endings
         self._appends = appends
+        self._adoptions = adoptions
 
     def due(self, now: float) -> bool:
         return now >= self._endings.due_at
 
     def forget(self) -> None:
         self._book.forget()
+        self._adoptions.discarded.clear()
         self._endings.look_again()
 
-    def heads(self) -> Iterable[tuple[str, int, bytes]]:
+    def heads(self) -> Sequence[tuple[str, int, bytes]]:
         """Where the histories end that the last transaction moved on."""
         moved = [(row.id, row.version, row.link) for row in self._book.heads.values()]
         self._book.heads.clear()
         return moved
+
+    def gone(self, heads: Sequence[tuple[str, int, bytes]]) -> list[str]:
+        """Sessions that were discarded here, and those of these that others have discarded since the commit."""
+        discarded = [*self._adoptions.discarded]
+        self._adoptions.discarded.clear()
+        with suppress(sqlite3.Error):  # the commit stands, whatever this says
+            discarded += self._book.overtaken([(each, version) for each, version, _ in heads])
+        return discarded
 
     def transaction(
         self, wishes: list[Wish], touches: Touches, clock: Callable[[], float], *, try_it: bool
@@ -147,10 +166,10 @@ class _Work:
         if try_it:
             self._rewrite_form()
         settled = self._touch(touches)
-        self._book.find(each.session_id for each in wishes if isinstance(each, Append))
+        self._book.find(each.session_id for each in wishes if isinstance(each, Answered))
         outcomes: list[Outcome] = []
         for wish in wishes:
-            if isinstance(wish, Append):
+            if isinstance(wish, Answered):
                 outcome = self._outcome(wish)
                 outcomes.append((wish.answer, outcome))
                 if wish.touch is not None and isinstance(outcome, Head):
@@ -167,9 +186,11 @@ class _Work:
         (form,) = self.connection.execute("PRAGMA user_version").fetchone()
         self.connection.execute(f"PRAGMA user_version = {form:d}")
 
-    def _outcome(self, wish: Append) -> Head | Refusal:
+    def _outcome(self, wish: Answered) -> Head | Refusal:
         try:
-            return self._appends.write(wish)
+            if isinstance(wish, Append):
+                return self._appends.write(wish)
+            return self._adoptions.adopt(wish) if isinstance(wish, Adopt) else self._adoptions.discard(wish)
         except (VersionMoved, AlreadyOpened, OverLimit, ValueError) as refusal:
             return refusal
 

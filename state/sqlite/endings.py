@@ -94,6 +94,12 @@ class Endings:
             statement.run(self._book.connection, [(row.n,) for row in rows])
         self._book.drop([row.id for row in rows])
 
+    def remove(self, row: Row) -> None:
+        """Delete a session, whether it has ended or not."""
+        if row.ended_at is None:
+            self._book.count(row.owner, sessions=-1, events=-row.events, size_bytes=-row.size_bytes)
+        self.delete([row])
+
     def step(self, now: float) -> None:
         """End some sessions that have expired, and delete some that were kept long enough, if there are any."""
         if now < self.due_at:

@@ -59,7 +59,7 @@ def forget(
                 if outcome is None:
                     continue
                 row, emptied, heads[each] = outcome
-                if emptied:
+                if emptied is not None:
                     done.append(each)
                     events, size_bytes = events + emptied, size_bytes + row.size_bytes
             lingering = not cleared(journal, patience_s)
@@ -70,7 +70,7 @@ def forget(
 
 def _forget_one(
     journal: sqlite3.Connection, session: str, alias: str | None, now: float
-) -> tuple[Row, int, Link] | None:
+) -> tuple[Row, int | None, Link] | None:
     """None: a server has just deleted it."""
     with transaction(journal):
         found = numbered(journal, session)
@@ -87,12 +87,12 @@ def _forget_one(
     return row, emptied, head
 
 
-def _empty(journal: sqlite3.Connection, n: int, row: Row, now: float) -> tuple[int, Link]:
-    """How many events were emptied, and the head after that."""
+def _empty(journal: sqlite3.Connection, n: int, row: Row, now: float) -> tuple[int | None, Link]:
+    """How many events were emptied (None: it was done before), and the head after that."""
     events = list(events_of(journal, n))
     last = event_of(events[-1]) if events else None
     if last is not None and last.kind == FORGOTTEN:
-        return 0, row.head
+        return None, row.head
     draft = Draft(
         at=now if last is None else max(now, last.at), kind=FORGOTTEN, actor=_OPERATOR, body={"events": len(events)}
     )

@@ -20,7 +20,9 @@ from state.journal import Event
 from state.journal import Head
 from state.journal import JournalStatistics
 from state.journal import Mark
+from state.journal import Origin
 from state.journal import Quota
+from state.journal import VersionMoved
 from state.sqlite import reading
 from state.sqlite import refusals
 from state.sqlite.desk import Desk
@@ -32,7 +34,10 @@ from state.sqlite.overlay import Overlay
 from state.sqlite.readers import Readers
 from state.sqlite.reading import Damage
 from state.sqlite.reading import Standing
+from state.sqlite.wishes import Adopt
+from state.sqlite.wishes import Answered
 from state.sqlite.wishes import Append
+from state.sqlite.wishes import Discard
 from state.sqlite.wishes import Flush
 from state.sqlite.wishes import Keep
 from state.sqlite.wishes import Wish
@@ -46,8 +51,9 @@ _CLOSE_TO_THE_END_S: Final = 5.0
 
 
 class SqliteJournal:
-    """A `Journal` and a `Past`, for one event loop. Ended sessions are kept for `kept_past_s` seconds (0: not at all).
+    """A `Journal` with `Past`, `Marks` and `Adopting`, for one event loop.
 
+    Ended sessions are kept for `kept_past_s` seconds (0: not at all).
     `past_bytes`: what the ended sessions of one owner may hold together; the oldest go first. None: as much as the
     live ones. `busy_s`: how long a write waits for those of other processes. Raises what `open_file` raises. Closed by
     `aclose`; a process that just dies leaves nothing to repair.
@@ -104,14 +110,47 @@ class SqliteJournal:
         return self._damage or self._readers.fault or self._writer.fault or read_only
 
     async def append(
-        self, session_id: str, *, expected: Head | None, drafts: Sequence[Draft], expires_at: float
+        self,
+        session_id: str,
+        *,
+        expected: Head | None,
+        drafts: Sequence[Draft],
+        expires_at: float,
+        nonce: str | None = None,
     ) -> Head:
         if not drafts:
             raise ValueError("an append writes at least one event")
-        return await self._appended(session_id, expected, drafts, expires_at, None)
+        wish = self._append(session_id, expected, drafts)
+        wish.expires_at, wish.nonce = expires_at, nonce
+        return await self._carried_out(wish)
 
     async def compact(self, session_id: str, *, expected: Head, checkpoint: Checkpoint, draft: Draft) -> Head:
-        return await self._appended(session_id, expected, (draft,), None, checkpoint)
+        wish = self._append(session_id, expected, (draft,))
+        wish.checkpoint = checkpoint
+        return await self._carried_out(wish)
+
+    async def adopt(self, session_id: str, origin: Origin) -> bool:
+        wish = Adopt(
+            session_id=session_id,
+            origin=origin,
+            at=self._clock(),
+            touch=self._overlay.of(session_id),
+            answer=asyncio.get_running_loop().create_future(),
+        )
+        try:
+            await self._carried_out(wish)
+        except VersionMoved:
+            return False
+        return True
+
+    async def discard(self, session_id: str, *, expected: Head) -> None:
+        answer: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+        touch = self._overlay.of(session_id)
+        await self._carried_out(Discard(session_id=session_id, expected=expected, touch=touch, answer=answer))
+
+    async def held(self) -> tuple[str, ...]:
+        self._check_open()
+        return await self._readers.in_thread(reading.held)
 
     async def read(self, session_id: str, *, after: int = 0) -> Chapter | None:
         row = await self._live(session_id)
@@ -188,30 +227,24 @@ class SqliteJournal:
         except Damage as damage:
             raise self._damaged(session_id, damage) from damage
 
-    async def _appended(
-        self,
-        session_id: str,
-        expected: Head | None,
-        drafts: Sequence[Draft],
-        expires_at: float | None,
-        checkpoint: Checkpoint | None,
-    ) -> Head:
-        self._check_open()
-        if not self._file.writable:
-            raise StateUnavailable(self.fault() or "")
+    def _append(self, session_id: str, expected: Head | None, drafts: Sequence[Draft]) -> Append:
         texts = [encoded(draft) for draft in drafts]
-        wish = Append(
+        return Append(
             session_id=session_id,
             expected=expected,
             contents=[(text, text.encode()) for text in texts],
             owner=drafts[0].actor,
             key=drafts[0].key,
             at=self._clock(),
-            expires_at=expires_at,
+            expires_at=None,
             touch=self._overlay.of(session_id),
             answer=asyncio.get_running_loop().create_future(),
-            checkpoint=checkpoint,
         )
+
+    async def _carried_out(self, wish: Answered) -> Head:
+        self._check_open()
+        if not self._file.writable:
+            raise StateUnavailable(self.fault() or "")
         self._want(wish)
         return await wish.answer
 

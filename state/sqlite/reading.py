@@ -134,6 +134,11 @@ def together(connection: sqlite3.Connection) -> JournalStatistics:
     return JournalStatistics(sessions=sessions, events=count, size_bytes=size_bytes)
 
 
+def held(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """The ids of all sessions, live and ended, the first opened first."""
+    return tuple(each for (each,) in connection.execute("SELECT id FROM sessions ORDER BY n"))
+
+
 def _rows(
     connection: sqlite3.Connection, asked: str, values: tuple[Any, ...], of: kinds.Kinds
 ) -> Iterator[Sequence[Any]]:

@@ -7,6 +7,7 @@ from typing import Final
 from state.chain import Link
 from state.chain import Stored
 from state.chain import Verdict
+from state.chain import adopted_link
 from state.chain import check
 from state.journal import Event
 from state.sqlite.records import Record
@@ -62,15 +63,28 @@ def _emptied(record: Record) -> Iterator[Verdict]:
 
 
 def _shortened(record: Record) -> Iterator[Verdict]:
-    """Events that are dropped need an event behind them that says so; forgetting empties that one, but counts them."""
+    """Events that are dropped need an event behind them that says so; forgetting empties that one, but counts them.
+
+    Those of a session that was adopted were never here.
+    """
     through = record.row.compacted_version
     if not through:
         return
     told = {_told(event, "through") for event in map(event_of, _naming(record.events, "through")) if event}
     for event in _of_kind(record, FORGOTTEN):
         told.add(event.version - 1 - (_told(event, "events") or 0))
-    if through not in told:
+    if through not in told and not _adopted(record):
         yield _fault(1, f"Events 1 to {through} are missing, and no event says that they were compacted.")
+
+
+def _adopted(record: Record) -> bool:
+    """Whether the history goes on from a checkpoint of another journal, which the first link then proves."""
+    row = record.row
+    return any(
+        each.version == row.compacted_version
+        and adopted_link(row.id, each.version, each.nonce, each.state) == row.start
+        for each in record.checkpoints
+    )
 
 
 def _other_owner(record: Record) -> Iterator[Verdict]:

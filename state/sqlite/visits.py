@@ -49,9 +49,9 @@ def changing(path: Path) -> Generator[sqlite3.Connection]:
 
     Raises `StateBusy`, `StateUnavailable`; so does what is done with it.
     """
+    file = open_file(path)  # before it is held: who makes a file has to have it for himself
     hold = share(path)
     try:
-        file = open_file(path)
         if not file.writable:
             raise UnwritableFile(path, "it is read-only")
         with told(path), closing(file.writing()) as connection:

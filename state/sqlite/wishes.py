@@ -7,6 +7,7 @@ from state.errors import StateError
 from state.journal import AlreadyOpened
 from state.journal import Checkpoint
 from state.journal import Head
+from state.journal import Origin
 from state.journal import VersionMoved
 from state.sqlite.overlay import Touch
 
@@ -33,10 +34,34 @@ class Append:
     answer: asyncio.Future[Head]
     checkpoint: Checkpoint | None = None
     """The events up to its version are to be dropped."""
+    nonce: str | None = None
+    """Of the new events. None: any."""
 
     @property
     def ends(self) -> bool:
         return self.expires_at is not None and self.expires_at <= self.at
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Adopt:
+    """A session to be begun at a checkpoint, unless it is live."""
+
+    session_id: str
+    origin: Origin
+    at: float
+    touch: Touch | None
+    """Of what was here under this id before."""
+    answer: asyncio.Future[Head]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Discard:
+    """A session to be deleted if its history still ends there."""
+
+    session_id: str
+    expected: Head
+    touch: Touch | None
+    answer: asyncio.Future[Head]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -51,4 +76,6 @@ class Flush:
     """Write touches now."""
 
 
-Wish = Append | Keep | Flush
+Answered = Append | Adopt | Discard
+"""Somebody waits for what becomes of it."""
+Wish = Answered | Keep | Flush

@@ -16,7 +16,7 @@ from state.journal import Head
 from state.sqlite import refusals
 from state.sqlite.desk import Desk
 from state.sqlite.desk import Outcome
-from state.sqlite.wishes import Append
+from state.sqlite.wishes import Answered
 from state.sqlite.wishes import Flush
 from state.sqlite.wishes import Wish
 
@@ -106,7 +106,7 @@ class Writer:
         self._answer(outcomes)
 
     def _fail(self, wishes: list[Wish], fault: Exception) -> None:
-        waiting = [each.answer for each in wishes if isinstance(each, Append)]
+        waiting = [each.answer for each in wishes if isinstance(each, Answered)]
         self._fault = str(refusals.write_refused(self._desk.path, fault))
         self._patience_s = TICK_S
         self._answer([(answer, refusals.write_refused(self._desk.path, fault)) for answer in waiting])

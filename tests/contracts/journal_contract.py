@@ -99,6 +99,33 @@ class JournalContract:
         nonces = [event.nonce for event in (await found(journal, "s")).events]
         assert nonces == [first.nonce, first.nonce, second.nonce]
 
+    @pytest.mark.parametrize("nonce", ["0123456789abcdef", "of any form: 漢"])
+    async def test_a_nonce_that_is_given_is_that_of_every_event_of_the_append(
+        self, journal: Journal, clock: ManualClock, nonce: str
+    ) -> None:
+        first = await written(journal, clock, "s")
+        ends = clock() + LIFE_S
+        second = await journal.append("s", expected=first, drafts=[draft(), draft()], expires_at=ends, nonce=nonce)
+        assert second == Head(version=3, nonce=nonce)
+        third = await went_on(journal, clock, "s", second)
+        chapter = await found(journal, "s")
+        assert [event.nonce for event in chapter.events] == [first.nonce, nonce, nonce, third.nonce]
+        seen = await journal.verify("s")
+        assert seen is not None
+        assert seen.ok
+        opened = await journal.append("t", expected=None, drafts=[draft()], expires_at=ends, nonce=nonce)
+        assert opened == Head(version=1, nonce=nonce)
+
+    async def test_what_a_journal_tells_of_the_version_that_was_read_after_is_true(
+        self, journal: Journal, clock: ManualClock
+    ) -> None:
+        first = await written(journal, clock, "s", {"n": 1}, {"n": 2})
+        second = await went_on(journal, clock, "s", first, {"n": 3})
+        for after, nonce in ((1, first.nonce), (2, first.nonce), (3, second.nonce), (9, None)):
+            assert (await found(journal, "s", after=after)).before in {None, nonce}
+        chapter = await found(journal, "s")
+        assert (chapter.before, chapter.local, chapter.head.local) == (None, False, False)
+
     async def test_reading_after_a_version_gives_only_what_is_missing(
         self, journal: Journal, clock: ManualClock
     ) -> None:
