@@ -42,6 +42,22 @@ class Keys:
         """The ticket of the last change that an instance announced apart from writing, so that none is sent twice."""
         return f"{self.tag}told:{origin}"
 
+    def session(self, session_id: str) -> tuple[str, ...]:
+        """Where one session lies, and what every write moves, in the order in which scripts expect it.
+
+        Its header, events and checkpoints; the ends of life of all sessions, those that have ended, and counts of all;
+        then what announces. What belongs to its owner, and other sessions whose time has come, the scripts name
+        themselves (`state/redis/lua_lives.py`): who the owner is, only the header tells.
+        """
+        tag = self.tag
+        own = (f"{tag}h:{session_id}", f"{tag}e:{session_id}", f"{tag}c:{session_id}")
+        return (*own, f"{tag}ends", f"{tag}ended", f"{tag}held", self.sequence, self.log, self.epoch)
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """What scripts look at that are not about one session: ends of life, and sessions that have ended."""
+        return (f"{self.tag}ends", f"{self.tag}ended")
+
     def result(self, digest: str) -> str:
         """A cached result."""
         return f"{self.prefix}:r:{digest}"
