@@ -4,11 +4,14 @@ import argparse
 import functools
 import socket
 from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 from server.exit_codes import EXIT_FAILED
 from server.exit_codes import EXIT_WRONG
 from server.http_listen import Listen
 from server.http_listen import bind
+from server.http_listen import bind_each
 from server.http_told import announce
 from server.http_told import say
 from server.http_told import warn_who_can_call
@@ -31,15 +34,18 @@ def serve(settings: Settings, asked: argparse.Namespace, until_refused: Callable
             say(f"uds-mcp serve --workers: {refused}")
             return EXIT_WRONG
     try:
-        listening = bind(listen)
+        listening = bind_each(listen, asked.workers) if asked.workers > 1 else [bind(listen)]
     except OSError as fault:
         say(f"uds-mcp: cannot listen on {listen.host} port {listen.port}: {fault.strerror or fault}")
         return EXIT_FAILED
-    with listening:
-        if asked.workers > 1:
-            return _watch(settings, listen, listening, asked.workers)
+    with ExitStack() as closing:
+        for each in listening:
+            closing.enter_context(each)
         warn_who_can_call(settings, listen.host)
-        return until_refused(_serving(settings, listen, listening, lambda: announce(listen, listening)))
+        if asked.workers > 1:
+            return _watch(settings, listen, listening)
+        alone = listening[0]
+        return until_refused(_serving(settings, listen, alone, lambda: announce(listen, alone)))
 
 
 def _as_worker(
@@ -73,10 +79,9 @@ def _serving(
     return functools.partial(serve_http, settings, listen, listening, stop, source, ready)
 
 
-def _watch(settings: Settings, listen: Listen, listening: socket.socket, workers: int) -> int:
+def _watch(settings: Settings, listen: Listen, listening: Sequence[socket.socket]) -> int:
     from server.workers import serve_workers  # noqa: PLC0415
 
     log_to_stderr(settings.log_level)
-    warn_who_can_call(settings, listen.host)
     arguments = ["serve", "--http", "--stateless", "--host", listen.host, "--port", str(listen.port)]
-    return serve_workers(arguments, [listening] * workers, lambda: announce(listen, listening, workers=workers))
+    return serve_workers(arguments, listening, lambda: announce(listen, listening[0], workers=len(listening)))
