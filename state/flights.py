@@ -54,6 +54,9 @@ class Flight:
         return self.fingerprint == fingerprint and not self.invalidated.anything
 
 
+Load = Callable[[Flight], Awaitable[Loaded[Any]]]
+
+
 class Flights:
     """All loads of a cache. `landed` is told each result that is the newest of its key, before its waiters are."""
 
@@ -62,10 +65,9 @@ class Flights:
         self._landed = landed
         self._newest: dict[Hashable, Flight] = {}
         self._running: set[Flight] = set()
-        self.begun = 0
         self._closing = False
 
-    async def join(self, key: Hashable, fingerprint: str, load: Callable[[], Awaitable[Loaded[Any]]]) -> Loaded[Any]:
+    async def join(self, key: Hashable, fingerprint: str, load: Load) -> Loaded[Any]:
         """Wait for the load under way, or begin one. Raises what the load raises, and `StateBusy` when closed.
 
         Cancelling a caller leaves the load to the others; when the last one is gone the load is cancelled.
@@ -103,17 +105,16 @@ class Flights:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _begin(self, key: Hashable, fingerprint: str, load: Callable[[], Awaitable[Loaded[Any]]]) -> Flight:
+    def _begin(self, key: Hashable, fingerprint: str, load: Load) -> Flight:
         flight = Flight(key, fingerprint, self._clock())
         flight.task = asyncio.get_running_loop().create_task(self._fly(flight, load))
         flight.task.add_done_callback(lambda task: self._ended(flight, task))
         self._newest[key] = flight
         self._running.add(flight)
-        self.begun += 1
         return flight
 
-    async def _fly(self, flight: Flight, load: Callable[[], Awaitable[Loaded[Any]]]) -> Loaded[Any]:
-        loaded = await load()
+    async def _fly(self, flight: Flight, load: Load) -> Loaded[Any]:
+        loaded = await load(flight)
         if self._newest.get(flight.key) is flight:
             self._landed(flight, loaded)
         self._leave(flight)

@@ -5,6 +5,8 @@ from typing import Generic
 from typing import Literal
 from typing import TypeVar
 
+from state.tier import TierStatistics
+
 V = TypeVar("V")
 
 
@@ -18,6 +20,8 @@ class Loaded(Generic[V]):
     tags: tuple[str, ...] = ()
     """What it was made from; see `ResultCache.invalidate`."""
     cacheable: bool = True
+    shared_age_s: float | None = None
+    """How old it was when it came out of the shared tier. None: it was loaded now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +33,8 @@ class Hit(Generic[V]):
     """False: it was loaded for this call, or for another one that asked at the same time."""
     age_s: float
     """Seconds since its load began. 0 when not cached."""
-    tier: Literal["memory"] | None
-    """Where it was kept. None when not cached."""
+    tier: Literal["memory", "shared"] | None
+    """Where it was kept: in this process, or beyond it. None when not cached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +46,14 @@ class CacheStatistics:
     bytes: int
     hits: int
     misses: int
+    """Not found in memory, whether or not the shared tier had it."""
     stale_hits: int
     """Lookups that found a result its source had outdated: dropped, never served, and counted as misses too."""
     loads: int
-    """Loads begun."""
+    """Loads begun; what the shared tier had needs none."""
     evictions: int
     """Results given up for want of room."""
     hit_share: float | None
     """Hits of all lookups, 0 to 1. None: no lookups yet."""
+    shared: TierStatistics | None = None
+    """None: there is no shared tier."""
