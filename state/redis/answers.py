@@ -130,8 +130,8 @@ def mark_of(each: list[Any], answer: Answer, time: SharedTime, life: tuple[float
 
 
 def counts_of(answer: Answer) -> JournalStatistics:
-    """Of an append that was carried out."""
-    sessions, events, size_bytes = (max(int(each), 0) for each in answer.rest)
+    """Of a write that was carried out."""
+    sessions, events, size_bytes = (max(int(each), 0) for each in answer.rest[:3])
     return JournalStatistics(sessions=sessions, events=events, size_bytes=size_bytes)
 
 

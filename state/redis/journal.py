@@ -19,6 +19,7 @@ from state.journal import Head
 from state.journal import JournalStatistics
 from state.journal import Mark
 from state.journal import Origin
+from state.journal import Piece
 from state.journal import Quota
 from state.journal import new_nonce
 from state.redis import answers
@@ -33,7 +34,6 @@ from state.redis.keys import Keys
 from state.redis.known import Known
 from state.redis.known import Seen
 from state.redis.lua_writing import APPEND
-from state.redis.records import Piece
 from state.redis.records import Written
 from state.redis.records import sealed
 from state.redis.records import unsealed
@@ -197,13 +197,16 @@ class RedisJournal:
             *(kept.version, kept.nonce, origin.link or begun.link, sealed(kept)),
             *(self._time.told(origin.expires_at), self._kept_s, new_nonce()),
         )
-        return (await self._announced(session_id, kept.version, lua_acts.ADOPT, arguments)).word == "ok"
+        answer = await self._announced(session_id, kept.version, lua_acts.ADOPT, arguments)
+        if answer.word == "ok":
+            self._forget(session_id, answer)
+        return answer.word == "ok"
 
     async def discard(self, session_id: str, *, expected: Head) -> None:
         arguments = (session_id, expected.version, expected.nonce)
         answer = await self._announced(session_id, expected.version, lua_acts.DISCARD, arguments)
         answers.raise_refusal(answer, self._quota, 0)
-        self._known.drop(session_id)
+        self._forget(session_id, answer)
 
     async def held(self) -> tuple[str, ...]:
         answer = await self._ask(self._keys.lists, lua_lists.ALL, (self._kept_s,))
@@ -219,7 +222,8 @@ class RedisJournal:
         answer = await self._announced(session_id, 0, lua_acts.REVIVE, arguments)
         if answer.word != "ok":
             return None
-        version, nonce = answer.rest
+        self._forget(session_id, answer)
+        _, _, _, version, nonce = answer.rest
         return Head(version=version, nonce=nonce.decode())
 
     async def _appended(
@@ -259,6 +263,12 @@ class RedisJournal:
         end = self._known.end_of(session_id) if expires_at is None else expires_at
         self._known.put(session_id, Seen(head=head, link=new.head.link, expires_at=end or 0.0))
         return head
+
+    def _forget(self, session_id: str, answer: Answer) -> None:
+        """What was known of the session is of another life."""
+        self._counted = answers.counts_of(answer)
+        self._known.drop(session_id)
+        self._touches.drop(session_id)
 
     async def _link(self, session_id: str, expected: Head) -> Link | None:
         """What the next event after a head is bound to. None: the history does not end there."""

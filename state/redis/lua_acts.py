@@ -52,7 +52,10 @@ local expires, kept, token = instant(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
 local header = tag .. 'h:' .. id
 local s = found(id)
 if not s and vanished(id) then return {'lost', stamp} end
-if lives(s) then return {call('HGET', header, 't') == token and 'ok' or 'none', stamp} end
+if lives(s) then
+  if call('HGET', header, 't') == token then return done() end -- by this very request, whose answer was lost
+  return {'none', stamp}
+end
 local earlier = has_key and call('HGET', tag .. 'k:' .. owner, key)
 local other = earlier and earlier ~= id and found(earlier)
 if lives(other) then has_key = false end
@@ -73,7 +76,7 @@ call('ZADD', ENDS, expires, id)
 call('ZADD', tag .. 'o:' .. owner, stamp, id)
 keep_until(id, tonumber(expires), kept)
 announce(KEYS[7], KEYS[8], KEYS[9], ARGV[3], ARGV[4])
-return {'ok', stamp}
+return done()
 """,
 )
 
@@ -83,11 +86,14 @@ DISCARD: Final = Script(
     + ANNOUNCE
     + """
 local s = found(ARGV[5])
-if not s then return {vanished(ARGV[5]) and 'lost' or 'ok', stamp} end
+if not s then
+  if vanished(ARGV[5]) then return {'lost', stamp} end
+  return done()
+end
 if s.version ~= tonumber(ARGV[6]) or s.nonce ~= ARGV[7] then return {'moved', stamp, s.version, s.nonce} end
 erase(s)
 announce(KEYS[7], KEYS[8], KEYS[9], ARGV[3], ARGV[4])
-return {'ok', stamp}
+return done()
 """,
 )
 
@@ -119,6 +125,6 @@ call('ZADD', ENDS, expires, id)
 call('ZADD', owned, stamp, id)
 keep_until(id, tonumber(expires), kept)
 announce(KEYS[7], KEYS[8], KEYS[9], ARGV[3], string.sub(ARGV[4], 1, -3) .. string.format('%.0f', s.version) .. ']')
-return {'ok', stamp, s.version, s.nonce}
+return done(s.version, s.nonce)
 """,
 )

@@ -112,6 +112,12 @@ local function erase(s)
   if tonumber(left[1] or '0') <= 0 and tonumber(left[2] or '0') <= 0 then call('DEL', tag .. 'q:' .. s.owner) end
 end
 
+-- After a write: what it was, and what all live sessions hold.
+local function done(...)
+  local held = call('HMGET', HELD, 's', 'e', 'b')
+  return {{'ok', stamp, held[1] or '0', held[2] or '0', held[3] or '0', ...}}
+end
+
 local function sweep(kept, most)
   for _, id in ipairs(call('ZRANGEBYSCORE', ENDS, '-inf', stamp, 'LIMIT', 0, most)) do
     local s = found(id)

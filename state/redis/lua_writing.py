@@ -27,11 +27,6 @@ local events_key = tag .. 'e:' .. id
 """
 
 _CHECKS: Final = """
-local function done()
-  local held = call('HMGET', HELD, 's', 'e', 'b')
-  return {'ok', stamp, held[1] or '0', held[2] or '0', held[3] or '0'}
-end
-
 local s = found(id)
 
 -- This very append was carried out before, and only its answer was lost.

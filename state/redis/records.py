@@ -17,7 +17,7 @@ from state.chain import digest_of
 from state.chain import link_of
 from state.event_text import encoded
 from state.journal import Checkpoint
-from state.journal import Draft
+from state.journal import Piece
 
 _LAYOUT: Final = 1
 _SALT_BYTES: Final = 16
@@ -27,14 +27,6 @@ _NONCE_BYTES_MOST: Final = 255
 
 class NotARecord(Exception):
     """These bytes are not what was written."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """What one append wrote, or is to write: several of them may go into the journal in one step."""
-
-    nonce: str
-    drafts: tuple[Draft, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,10 @@ class Touches:
             if self._waiting.get(each) is touch:
                 del self._waiting[each]
 
+    def drop(self, session_id: str) -> None:
+        """Whatever there is of it is about a session that is no more."""
+        self._waiting.pop(session_id, None)
+
     def life(self, session_id: str, accessed_at: float, expires_at: float) -> tuple[float, float]:
         """When a session was last accessed and when it ends; Redis says what is passed in."""
         touch = self._waiting.get(session_id)

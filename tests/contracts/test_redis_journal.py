@@ -19,6 +19,7 @@ from state.redis.journal import RedisJournal
 from state.redis.keys import Keys
 from state.redis.wire import Wire
 from tests.conftest import ManualClock
+from tests.contracts.adopting_contract import AdoptingContract
 from tests.contracts.journal_contract import SCANT
 from tests.contracts.journal_contract import JournalContract
 from tests.contracts.journal_contract import draft
@@ -72,7 +73,7 @@ async def _emptied(server: RedisServer, clock: ManualClock, quota: Quota | None 
         yield journal
 
 
-class TestRedisJournal(JournalContract):
+class TestRedisJournal(JournalContract, AdoptingContract):
     @pytest.fixture
     async def journal(self, clock: ManualClock, server: RedisServer) -> AsyncIterator[RedisJournal]:
         async with _emptied(server, clock) as journal:
@@ -84,7 +85,7 @@ class TestRedisJournal(JournalContract):
             yield journal
 
 
-class TestRedisJournalOnAnOldServer(JournalContract):
+class TestRedisJournalOnAnOldServer(JournalContract, AdoptingContract):
     @pytest.fixture
     async def journal(self, clock: ManualClock, old_server: RedisServer) -> AsyncIterator[RedisJournal]:
         async with _emptied(old_server, clock) as journal:
@@ -96,7 +97,7 @@ class TestRedisJournalOnAnOldServer(JournalContract):
             yield journal
 
 
-class TestRedisJournalOnASimulatedServer(JournalContract):
+class TestRedisJournalOnASimulatedServer(JournalContract, AdoptingContract):
     @pytest.fixture
     async def journal(self, clock: ManualClock) -> AsyncIterator[RedisJournal]:
         async with open_journal(wire_over(FakeAsyncRedis(), deadline_s=5), clock) as journal:
