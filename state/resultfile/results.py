@@ -223,29 +223,31 @@ class SqliteResults:
         self, write: Callable[[sqlite3.Connection], T], then: Callable[[T], None] = lambda _answer: None
     ) -> None:
         """On the thread that writes, after what is owed."""
-        owed = tuple(self._owed)
 
         def work(connection: sqlite3.Connection) -> T:
-            if owed:
-                rows.outdate(connection, owed)
+            self._pay(connection)
             return write(connection)
 
         writing = asyncio.get_running_loop().run_in_executor(self._writer, _attempt, self._far, work)
         self._waiting.add(writing)
-        writing.add_done_callback(partial(self._written, owed, then))
+        writing.add_done_callback(partial(self._written, then))
 
-    def _written(
-        self, owed: tuple[ResultsOutdated, ...], then: Callable[[Any], None], writing: asyncio.Future[Any]
-    ) -> None:
+    def _pay(self, connection: sqlite3.Connection) -> None:
+        """The loop only adds at the end, and this thread alone takes away at the front."""
+        owed = tuple(self._owed)
+        if owed:
+            rows.outdate(connection, owed)
+            del self._owed[: len(owed)]
+
+    def _written(self, then: Callable[[Any], None], writing: asyncio.Future[Any]) -> None:
         self._waiting.discard(writing)
         if writing.cancelled():
             return
         answer = writing.result()
         if isinstance(answer, _Failed):
             self._failed(answer)
-            return
-        self._owed = [change for change in self._owed if not any(change is paid for paid in owed)]
-        then(answer[0])
+        else:
+            then(answer[0])
 
     def _hung(self) -> None:
         self._counts.errors += 1
