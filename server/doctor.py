@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version
 
 from server import __version__
+from server.doctor_redis import ExaminedRedis
+from server.doctor_redis import examine_redis
 from server.doctor_state import ExaminedState
 from server.doctor_state import examine_state
 from server.parts import open_parts
@@ -20,7 +22,7 @@ from sources.protocol import Schema
 from sources.protocol import Source
 
 _PATIENCE_S = 20.0
-_PACKAGES = ("mcp", "duckdb", "pydantic", "uvicorn", "cachetools", "rich")
+_PACKAGES = ("mcp", "duckdb", "pydantic", "uvicorn", "cachetools", "rich", "redis")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +52,15 @@ class Examined:
     sources: tuple[ExaminedSource, ...]
     limits: tuple[EngineLimit, ...]
     state: ExaminedState
+    redis: ExaminedRedis | None
+    """None: the settings do not use it."""
     versions: tuple[tuple[str, str], ...]
 
     @property
     def ok(self) -> bool:
         """Whether the server can do its work with these settings."""
-        return bool(self.sources) and all(source.ok for source in self.sources) and self.state.fault is None
+        faults = (self.state.fault, None if self.redis is None else self.redis.fault)
+        return bool(self.sources) and all(source.ok for source in self.sources) and not any(faults)
 
 
 def examine(settings: Settings) -> Examined:
@@ -66,6 +71,7 @@ def examine(settings: Settings) -> Examined:
 async def _examine(settings: Settings) -> Examined:
     # Before anything else, and not by the server's own way in, which would put a damaged file aside.
     state = await asyncio.to_thread(examine_state, settings)
+    redis = await examine_redis(settings)
     async with open_parts(replace(settings, store="memory")) as parts:
         sources = [await _examine_source(source) for source in parts.sources]
         limits = parts.embedded.limits_in_force()
@@ -75,6 +81,7 @@ async def _examine(settings: Settings) -> Examined:
         sources=tuple(sources),
         limits=limits,
         state=state,
+        redis=redis,
         versions=_versions(),
     )
 

@@ -3,9 +3,11 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from server.doctor import Examined
 from server.doctor import ExaminedSource
+from server.doctor_redis import ExaminedRedis
 from server.doctor_state import ExaminedState
 
 _SCHEMAS_SHOWN = 12
@@ -42,13 +44,18 @@ def _lines(examined: Examined) -> Iterator[str]:
         yield f"  {'✓' if limit.in_force else '!'} {limit.name:<20} {limit.value}{why}"
     yield "State"
     yield from _state_lines(examined.state)
+    if examined.redis is not None:
+        yield "Redis"
+        yield from _redis_lines(examined.redis)
     yield ""
     yield f"{_mark(ok=examined.ok)} {'ready to serve' if examined.ok else 'not ready to serve: see above'}"
 
 
 def _state_lines(state: ExaminedState) -> Iterator[str]:
     kept = "can be written"
-    if state.kind == "memory":
+    if state.kind == "redis":
+        kept = _kept_apart(state)
+    elif state.kind == "memory":
         kept = "not used: sessions live in memory, as STATE_STORE_TYPE says"
     elif state.size_bytes:
         checked = f"every one of {state.sessions:,} histories ({state.events:,} events) verified"
@@ -56,6 +63,19 @@ def _state_lines(state: ExaminedState) -> Iterator[str]:
     yield f"  {_mark(ok=state.fault is None)} {state.path}: {state.fault or kept}"
     for path in state.aside:
         yield f"  ! {path}: a damaged file that was put aside; delete it when you need nothing of it any more"
+
+
+def _kept_apart(state: ExaminedState) -> str:
+    if not state.sessions:
+        return "nothing waits here to be joined with Redis"
+    return f"{state.sessions:,} sessions ({state.events:,} events, verified) wait here to be joined with Redis"
+
+
+def _redis_lines(redis: ExaminedRedis) -> Iterator[str]:
+    told = f"{redis.version}, {redis.role}, {redis.replicas} replicas, {redis.latency_ms:.2f} ms"
+    yield f"  {_mark(ok=redis.fault is None)} {redis.address}: {redis.fault or told}"
+    for warning in redis.warnings:
+        yield f"  ! {warning}"
 
 
 def _source_lines(source: ExaminedSource) -> Iterator[str]:
@@ -86,6 +106,7 @@ def _as_object(examined: Examined) -> dict[str, object]:
             for limit in examined.limits
         ],
         "state": _state_object(examined.state),
+        "redis": None if examined.redis is None else asdict(examined.redis),
     }
 
 

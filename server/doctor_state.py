@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.settings import Settings
+from server.state_store import away_path
 from server.state_store import journal_path
 from state.errors import StateError
 from state.sqlite.verify import verify_file
@@ -37,7 +38,7 @@ def examine_state(settings: Settings) -> ExaminedState:
     """Check every history in the file, or whether one could be made."""
     if settings.store == "memory":
         return ExaminedState(kind=settings.store, path=settings.state_dir, fault=_unwritable(settings.state_dir))
-    path = journal_path(settings)
+    path = away_path(settings) if settings.store == "redis" else journal_path(settings)
     aside = tuple(sorted(path.parent.glob(f"{path.name}.damaged-*[0-9Z]"))) if path.parent.is_dir() else ()
     if not path.exists():
         return ExaminedState(kind=settings.store, path=path, fault=_unwritable(path.parent), aside=aside)

@@ -17,19 +17,13 @@ from state.redis.connect import open_wire
 from state.redis.journal import RedisJournal
 from state.redis.keys import Keys
 from state.shared.journal import SharedJournal
-from state.sqlite.file import JOURNAL_NAME
-
-AWAY_FOLDER = "away"
-
-
-def away_path(settings: Settings) -> Path:
-    """The file with what was written while Redis was away, whether it exists or not."""
-    return settings.state_dir / AWAY_FOLDER / JOURNAL_NAME
 
 
 @asynccontextmanager
-async def open_shared_store(settings: Settings) -> AsyncGenerator[Store]:
+async def open_shared_store(settings: Settings, away: Path) -> AsyncGenerator[Store]:
     """The journal of these settings, closed at the end. It opens whether Redis answers or not.
+
+    `away`: the file with what is written while it does not.
 
     Raises `StateRefused` when the file for what is written meanwhile must not be touched.
     """
@@ -39,7 +33,7 @@ async def open_shared_store(settings: Settings) -> AsyncGenerator[Store]:
     async with AsyncExitStack() as stack:
         wire = open_wire(address, pool_size=settings.redis_pool_size, retries=settings.redis_max_retries)
         stack.push_async_callback(wire.aclose)
-        local = opened_or_memory(away_path(settings), settings)
+        local = opened_or_memory(away, settings)
         stack.push_async_callback(local.aclose)
         changes = RedisChanges(wire, keys=keys, origin=origin)
         stack.push_async_callback(changes.aclose)

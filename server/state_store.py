@@ -13,12 +13,19 @@ from server.store import Store
 from state.local_changes import LocalChanges
 from state.sqlite.file import JOURNAL_NAME
 
-__all__ = ["StateRefused", "Store", "journal_path", "open_store"]
+_AWAY_FOLDER = "away"
+
+__all__ = ["StateRefused", "Store", "away_path", "journal_path", "open_store"]
 
 
 def journal_path(settings: Settings) -> Path:
     """The file with the state, whether it exists or not."""
     return settings.state_dir / JOURNAL_NAME
+
+
+def away_path(settings: Settings) -> Path:
+    """The file with what is written while Redis is away, whether it exists or not."""
+    return settings.state_dir / _AWAY_FOLDER / JOURNAL_NAME
 
 
 @asynccontextmanager
@@ -31,7 +38,7 @@ async def open_store(settings: Settings) -> AsyncGenerator[Store]:
     if settings.store == "redis":
         from server.shared_store import open_shared_store  # noqa: PLC0415 - what only those need who use Redis
 
-        async with open_shared_store(settings) as shared:
+        async with open_shared_store(settings, away_path(settings)) as shared:
             yield shared
         return
     local = _local(settings)

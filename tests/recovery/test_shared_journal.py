@@ -1,0 +1,306 @@
+"""Several instances over one Redis that comes and goes: what they answer, what they keep, and what comes of it."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from state import fold
+from state.errors import Conflict
+from state.errors import StateBusy
+from state.errors import UnknownSession
+from state.redis.address import parse
+from state.redis.changes import RedisChanges
+from state.redis.connect import open_wire
+from state.redis.journal import RedisJournal
+from state.redis.keys import Keys
+from state.sessions import Sessions
+from state.shared.journal import SharedJournal
+from state.sqlite.journal import SqliteJournal
+from tests.redis_server import RedisServer
+from tests.redis_server import redis_binary
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(redis_binary() is None, reason="redis-server is not installed"),
+]
+PATIENCE_S = 10.0
+
+
+@dataclass
+class Instance:
+    sessions: Sessions
+    journal: SharedJournal
+    stack: AsyncExitStack
+
+    async def remember(self, handle: str, value: Any, key: str | None = None, **more: Any) -> Any:
+        kind: Any = "finding" if key is None else "context"
+        return await self.sessions.remember(handle, principal="ann", kind=kind, key=key, value=value, **more)
+
+    async def seen(self, handle: str) -> Any:
+        return await self.sessions.get(handle, principal="ann")
+
+    async def findings(self, handle: str) -> list[Any]:
+        return [each.value for each in (await self.seen(handle)).findings]
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Generator[RedisServer]:
+    server = RedisServer(tmp_path / "redis", options=["--appendonly", "yes", "--appendfsync", "always"])
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def instance(redis: RedisServer, tmp_path: Path) -> AsyncGenerator[Open]:
+    """Opens an instance with a state directory of this name; those of one name are of one machine."""
+    async with AsyncExitStack() as every:
+
+        async def opened(name: str, clock: Callable[[], float] = time.time) -> Instance:
+            stack = await every.enter_async_context(AsyncExitStack())
+            wire, origin = open_wire(parse(redis.url)), secrets.token_hex(4)
+            stack.push_async_callback(wire.aclose)
+            local = SqliteJournal(tmp_path / name / "journal.db", clock=clock)
+            stack.push_async_callback(local.aclose)
+            changes = RedisChanges(wire, keys=Keys(), origin=origin)
+            stack.push_async_callback(changes.aclose)
+            remote = RedisJournal(wire, keys=Keys(), clock=clock, origin=origin)
+            stack.push_async_callback(remote.aclose)
+            journal = SharedJournal(
+                remote, local, wire, changes=changes, clock=clock, where=name, durable_at=str(tmp_path / name)
+            )
+            stack.push_async_callback(journal.aclose)
+            return Instance(Sessions(journal, clock=clock), journal, stack)
+
+        yield opened
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+async def joined(*instances: Instance) -> None:
+    """Wait until nothing is wrong with any of them."""
+    await until(lambda: all(each.journal.notice() is None for each in instances))
+
+
+async def gone(redis: RedisServer, *instances: Instance) -> None:
+    redis.kill()
+    await until(lambda: all(each.journal.away for each in instances))
+
+
+async def test_what_one_writes_the_other_reads_at_once(instance: Open) -> None:
+    a, b = await instance("a"), await instance("b")
+    handle = (await a.sessions.open(principal="ann", goal="why")).handle
+    for number in range(20):
+        writer, reader = (a, b) if number % 2 else (b, a)
+        await writer.remember(handle, number)
+        assert (await reader.findings(handle))[-1] == number
+    assert not (await b.seen(handle)).local
+
+
+async def test_without_redis_calls_go_on_and_are_marked(redis: RedisServer, instance: Open) -> None:
+    a = await instance("a")
+    handle = (await a.sessions.open(principal="ann", goal="why")).handle
+    await a.remember(handle, "before")
+    await gone(redis, a)
+    written = await a.remember(handle, "meanwhile")
+    assert (written.local, await a.findings(handle)) == (True, ["before", "meanwhile"])
+    assert [each.handle for each in await a.sessions.of(principal="ann", limit=10)] == [handle]
+    fresh = await a.sessions.open(principal="ann", label="new")
+    assert (await a.remember(fresh.handle, 1)).local
+    assert "degraded" in (a.journal.notice() or "")
+    with pytest.raises(StateBusy):
+        await a.sessions.get(handle, principal="ann", level="strong")
+    with pytest.raises(UnknownSession):
+        await a.sessions.get(handle, principal="eve")
+
+
+async def test_a_session_that_only_redis_knows_is_not_said_to_be_unknown(redis: RedisServer, instance: Open) -> None:
+    a, b = await instance("a"), await instance("b")
+    handle = (await a.sessions.open(principal="ann")).handle
+    await gone(redis, a, b)
+    with pytest.raises(StateBusy, match="Try again later"):
+        await b.seen(handle)
+
+
+async def test_what_was_written_meanwhile_arrives_as_it_is_and_its_etags_stay_true(
+    redis: RedisServer, instance: Open
+) -> None:
+    a, b = await instance("a"), await instance("b")
+    handle = (await a.sessions.open(principal="ann")).handle
+    await a.remember(handle, "one", "k")
+    await gone(redis, a, b)
+    written = await a.remember(handle, "two", "k")
+    redis.start()
+    await joined(a, b)
+    seen = await b.seen(handle)
+    assert (seen.etag, seen.context["k"].value, seen.local) == (written.etag, "two", False)
+    await b.remember(handle, "three", "k", expect=written.etag)
+    assert (await a.seen(handle)).context["k"].value == "three"
+
+
+async def test_two_that_wrote_the_same_field_get_the_later_value_and_an_event_with_both(
+    redis: RedisServer, instance: Open
+) -> None:
+    a, b = await instance("a"), await instance("b")
+    handle = (await a.sessions.open(principal="ann")).handle
+    await b.seen(handle)
+    await gone(redis, a, b)
+    await a.remember(handle, "of a", "k")
+    await a.remember(handle, "found by a")
+    stale = await b.remember(handle, "of b, later", "k")
+    await b.remember(handle, "found by b")
+    redis.start()
+    await joined(a, b)
+    for one in (a, b):
+        seen = await one.seen(handle)
+        assert seen.context["k"].value == "of b, later"
+        assert sorted(each.value for each in seen.findings) == ["found by a", "found by b"]
+    events = await a.sessions.histories.events(handle, principal="ann")
+    (resolved,) = [event.body for event in events if event.kind == fold.RESOLVED]
+    assert {resolved["ours"]["value"], resolved["theirs"]["value"]} == {"of a", "of b, later"}
+    assert (await a.sessions.histories.verify(handle, principal="ann")).ok
+    if (await a.seen(handle)).etag != stale.etag:
+        with pytest.raises(Conflict):
+            await a.remember(handle, "x", "k", expect=stale.etag)
+
+
+async def test_a_session_opened_meanwhile_is_everyones_afterwards(redis: RedisServer, instance: Open) -> None:
+    a, b = await instance("a"), await instance("b")
+    await gone(redis, a, b)
+    handle = (await a.sessions.open(principal="ann", goal="why", conversation="chat")).handle
+    assert (await a.sessions.open(principal="ann", conversation="chat")).handle == handle
+    await a.remember(handle, 1)
+    redis.start()
+    await joined(a, b)
+    assert await b.findings(handle) == [1]
+    assert (await b.sessions.open(principal="ann", conversation="chat")).handle == handle
+
+
+async def test_what_a_process_wrote_before_it_died_is_brought_by_the_next(redis: RedisServer, instance: Open) -> None:
+    a, b = await instance("a"), await instance("b")
+    handle = (await a.sessions.open(principal="ann")).handle
+    await gone(redis, a, b)
+    await a.remember(handle, "kept")
+    await a.stack.aclose()
+    again = await instance("a")
+    assert await again.findings(handle) == ["kept"], "it starts without Redis and knows what was written here"
+    redis.start()
+    await joined(again, b)
+    assert await b.findings(handle) == ["kept"]
+
+
+async def test_processes_of_one_machine_see_what_each_other_wrote_meanwhile(redis: RedisServer, instance: Open) -> None:
+    a, twin, b = await instance("a"), await instance("a"), await instance("b")
+    handle = (await a.sessions.open(principal="ann")).handle
+    await twin.seen(handle)
+    await gone(redis, a, twin, b)
+    for number in range(6):
+        await (a if number % 2 else twin).remember(handle, number)
+    assert await a.findings(handle) == await twin.findings(handle) == list(range(6))
+    redis.start()
+    await joined(a, twin, b)
+    assert await b.findings(handle) == list(range(6)), "each once, though both brought them"
+
+
+async def test_an_instance_that_starts_without_redis_heals(redis: RedisServer, instance: Open) -> None:
+    redis.kill()
+    a = await instance("a")
+    with pytest.raises(StateBusy):
+        await a.seen("some-handle-of-another-day")
+    handle = (await a.sessions.open(principal="ann")).handle
+    redis.start()
+    await joined(a)
+    b = await instance("b")
+    assert (await b.seen(handle)).local is False
+    with pytest.raises(UnknownSession):
+        await a.seen("some-handle-of-another-day")
+
+
+async def test_a_session_closed_meanwhile_is_closed_for_all(redis: RedisServer, instance: Open) -> None:
+    a, b = await instance("a"), await instance("b")
+    handle = (await a.sessions.open(principal="ann")).handle
+    await b.seen(handle)
+    await gone(redis, a, b)
+    await a.sessions.close(handle, principal="ann")
+    with pytest.raises((UnknownSession, StateBusy)):
+        await a.seen(handle)
+    redis.start()
+    await joined(a, b)
+    for one in (a, b):
+        with pytest.raises(UnknownSession):
+            await one.seen(handle)
+
+
+async def test_a_session_closed_by_one_while_another_went_on_stays_open(redis: RedisServer, instance: Open) -> None:
+    a, b = await instance("a"), await instance("b")
+    handle = (await a.sessions.open(principal="ann")).handle
+    await b.seen(handle)
+    await gone(redis, a, b)
+    await a.sessions.close(handle, principal="ann")
+    await b.remember(handle, "still at it")
+    redis.start()
+    await joined(a, b)
+    assert await b.findings(handle) == ["still at it"]
+    assert await a.findings(handle) == ["still at it"]
+
+
+async def test_an_emptied_redis_gets_back_what_instances_know(redis: RedisServer, instance: Open) -> None:
+    a, b = await instance("a"), await instance("b")
+    handle = (await a.sessions.open(principal="ann", goal="why")).handle
+    for number in range(10):
+        await (a if number % 2 else b).remember(handle, number)
+    await a.seen(handle)
+    redis.ask("FLUSHALL")
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                if sorted(await b.findings(handle)) == sorted(await a.findings(handle)) == list(range(10)):
+                    break
+            except UnknownSession:
+                await asyncio.sleep(0.01)
+    assert (await a.seen(handle)).goals[0].text == "why"
+
+
+async def test_a_wrong_clock_decides_nothing(redis: RedisServer, instance: Open) -> None:
+    a = await instance("a", lambda: time.time() - 600)
+    b = await instance("b", lambda: time.time() + 600)
+    handle = (await b.sessions.open(principal="ann", ttl_s=300)).handle
+    await a.remember(handle, "first", "k")
+    await b.remember(handle, "second", "k")
+    await a.remember(handle, "third", "k")
+    assert (await b.seen(handle)).context["k"].value == "third"
+    await gone(redis, a, b)
+    await a.remember(handle, "fourth", "k")
+    redis.start()
+    await joined(a, b)
+    assert (await b.seen(handle)).context["k"].value == "fourth", "what follows from something is later than it"
+
+
+async def test_each_change_is_told_once(redis: RedisServer, instance: Open, caplog: pytest.LogCaptureFixture) -> None:
+    a = await instance("a")
+    handle = (await a.sessions.open(principal="ann")).handle
+    with caplog.at_level(logging.WARNING):
+        await gone(redis, a)
+        for number in range(20):
+            await a.remember(handle, number)
+        redis.start()
+        await joined(a)
+    told = [record.getMessage().split(" (")[0].split(" after")[0] for record in caplog.records]
+    assert [each for each in told if each.startswith("Redis")] == ["Redis cannot be reached", "Redis is back"]
