@@ -152,10 +152,10 @@ async def _pass_on(
             return passing.result()
         return False
     finally:
+        taken.writer.close()
         for task in (passing, leaving):
             task.cancel()
         await asyncio.wait((passing, leaving))
-        taken.writer.close()
 
 
 async def _taken(turns: Turns) -> _Taken | None:
