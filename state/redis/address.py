@@ -108,6 +108,8 @@ def _credentials(text: str) -> tuple[str | None, str | None]:
 
 
 def _options(query: str, *, secure: bool) -> dict[str, str]:
+    if "@" in query:
+        raise ValueError("the characters ? # @ must be written %3F %23 %40 in its password")
     pairs = dict(parse_qsl(query, keep_blank_values=True))
     known = {*_OPTIONS, "db", *(_TLS_OPTIONS if secure else ())}
     unknown = sorted(set(pairs) - known)
