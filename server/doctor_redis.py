@@ -48,7 +48,7 @@ async def examine_redis(settings: Settings) -> ExaminedRedis | None:
         async with asyncio.timeout(_PATIENCE_S):
             return await _examined(address.shown, wire, Keys(prefix=address.prefix))
     except (Away, Refused) as fault:
-        return ExaminedRedis(address=address.shown, fault=f"{fault}. {_remedy(fault)}")
+        return ExaminedRedis(address=address.shown, fault=f"{str(fault).rstrip('.')}. {_remedy(fault)}")
     except TimeoutError:
         return ExaminedRedis(address=address.shown, fault=f"no answer within {_PATIENCE_S:g} s")
     finally:

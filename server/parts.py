@@ -94,7 +94,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             changed=changed,
             outdated=changes.publish,
             own=histories.of,
-            state_notice=store.notice,
+            state_notice=store.hint,
             alone=store.alone,
             caching=settings.cache_ttl_s > 0,
         )

@@ -55,4 +55,12 @@ async def open_shared_store(settings: Settings, away: Path) -> AsyncGenerator[St
         def notice() -> str | None:
             return journal.notice() or local.notice()
 
-        yield Store(journal=journal, notice=notice, changes=changes, alone=lambda: journal.away, wire=wire, keys=keys)
+        yield Store(
+            journal=journal,
+            notice=notice,
+            hint=local.notice,
+            changes=changes,
+            alone=lambda: journal.away,
+            wire=wire,
+            keys=keys,
+        )

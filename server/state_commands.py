@@ -4,6 +4,7 @@ All of them work while servers run on the same file, except `restore`, which say
 """
 
 import argparse
+import asyncio
 import os
 import re
 import sys
@@ -87,6 +88,8 @@ def run_state_command(settings: Settings, asked: argparse.Namespace) -> int:
     from state.errors import StateError
     from state.sqlite.file import JOURNAL_NAME
 
+    if settings.store == "redis":
+        return _shared(settings, asked)
     path = settings.state_dir / JOURNAL_NAME
     if not path.exists() and asked.command not in {"import", "restore"}:
         _tell(f"no state yet at {path}: it is made when a session is first opened")
@@ -103,6 +106,66 @@ def run_state_command(settings: Settings, asked: argparse.Namespace) -> int:
         _tell(plain(str(fault), most=2_000))
         return EXIT_FAILED
     return code
+
+
+def _shared(settings: Settings, asked: argparse.Namespace) -> int:
+    """The same for sessions in Redis, as far as it is ours to do."""
+    from server.state_shown import plain
+    from state.errors import StateError
+
+    act = _SHARED.get(asked.command)
+    if act is None:
+        _tell(
+            f"uds-mcp {asked.command} works on a file, and STATE_STORE_TYPE is redis: use the backups of Redis, "
+            "or set STATE_STORE_TYPE=sqlite for this command to work on the file of this machine"
+        )
+        return EXIT_WRONG
+    try:
+        return asyncio.run(act(settings, asked))
+    except StateError as fault:
+        _tell(plain(str(fault), most=2_000))
+        return EXIT_FAILED
+
+
+async def _shared_sessions(settings: Settings, asked: argparse.Namespace) -> int:
+    from server.shared_looks import listed
+    from server.shared_looks import shared_journal
+    from server.state_shown import sessions_json
+    from server.state_shown import sessions_text
+
+    async with shared_journal(settings) as journal:
+        limit = _SHOWN_JSON if asked.json else _SHOWN
+        listing = await listed(journal, owner=asked.principal, past=asked.all, limit=limit)
+    _say(sessions_json(listing) if asked.json else sessions_text(listing, now=time.time()))
+    return EXIT_DONE
+
+
+async def _shared_timeline(settings: Settings, asked: argparse.Namespace) -> int:
+    from server.shared_looks import shared_journal
+    from server.shared_looks import timeline
+    from server.state_shown import timeline_json
+    from server.state_shown import timeline_text
+
+    async with shared_journal(settings) as journal:
+        found = await timeline(journal, asked.session)
+    _say(timeline_json(found) if asked.json else timeline_text(found))
+    return EXIT_DONE
+
+
+async def _shared_verify(settings: Settings, asked: argparse.Namespace) -> int:
+    from server.settings_values import url_text
+    from server.shared_looks import shared_journal
+    from server.shared_looks import verified
+    from server.state_shown import verification_json
+    from server.state_shown import verification_text
+
+    async with shared_journal(settings) as journal:
+        verification = await verified(journal, asked.session, url_text(settings.redis_url or ""))
+    _say(verification_json(verification) if asked.json else verification_text(verification))
+    return EXIT_DONE if verification.ok else EXIT_FAILED
+
+
+_SHARED: Final = {"sessions": _shared_sessions, "timeline": _shared_timeline, "verify": _shared_verify}
 
 
 def _sessions(path: Path, asked: argparse.Namespace) -> int:

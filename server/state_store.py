@@ -44,7 +44,7 @@ async def open_store(settings: Settings) -> AsyncGenerator[Store]:
     local = _local(settings)
     changes = LocalChanges()
     try:
-        yield Store(journal=local.journal, notice=local.notice, changes=changes)
+        yield Store(journal=local.journal, notice=local.notice, hint=local.notice, changes=changes)
     finally:
         await changes.aclose()
         await local.aclose()

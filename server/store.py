@@ -24,6 +24,8 @@ class Store:
     journal: Journal
     notice: Callable[[], str | None]
     """What is wrong with where state is kept, for a person. None: nothing."""
+    hint: Callable[[], str | None]
+    """As much of that as an assistant should hear beside its answers. None: nothing that these do not say."""
     changes: Changes
     alone: Callable[[], bool] = _together
     """Whether this machine goes on without the place where sessions are shared."""

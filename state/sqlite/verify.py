@@ -44,7 +44,8 @@ class Wrong:
 class Verification:
     """What was checked, and what is wrong."""
 
-    path: Path
+    path: Path | str
+    """The file; or the address of Redis, without secrets."""
     sessions: int
     events: int
     """Those checked and found good."""
