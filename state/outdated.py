@@ -83,9 +83,13 @@ class Heard:
 
     def take(self, entries: Iterable[Entry], *, whole: bool) -> None:
         """Add the entries that came after those known; `whole`: they are all there are, and others are forgotten."""
+        added = tuple(entries)
         if whole:
+            known = self._entries.get(added[-1].number) if added else None
+            if known is not None and known == added[-1]:
+                return  # asked for earlier and answered later than what is known already
             self._entries.clear()
-        for entry in entries:
+        for entry in added:
             self._entries[entry.number] = entry
         while len(self._entries) > KEPT + 1:
             self._entries.popitem(last=False)

@@ -190,7 +190,7 @@ class TierContract:
             permit = await permit_of(pair[0])
             pair[0].forgo(permit, private=private)
             await settled(pair[0])
-            assert (await looked(pair[1])).kept is None
+            assert await value_of(pair[1]) is None
 
     @pytest.mark.parametrize("make", [lambda: "x" * 300_000, lambda: secrets.token_hex(60_000), lambda: ""])
     async def test_values_of_any_size_come_back_whole(self, pair: Pair, make: Callable[[], str]) -> None:
