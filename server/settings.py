@@ -150,7 +150,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         redis_pool_size=reading.or_default(knobs.REDIS_POOL_SIZE),
         unknown=reading.unknown(),
     )
-    if settings.store == "redis" and settings.redis_url is None and not reading.faults:
+    if settings.store == "redis" and not environ.get(knobs.REDIS_URL.variable, "").strip():
         missing = "an address such as redis://localhost:6379/0, because STATE_STORE_TYPE is redis"
         reading.faults.append(Fault(variable=knobs.REDIS_URL.variable, value="not set", allowed=missing))
     if reading.faults:

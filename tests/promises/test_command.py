@@ -63,7 +63,7 @@ def test_every_command_tells_all_faults_of_the_settings_and_exits_with_2(command
     answer = _run(*command, SESSION_TTL="soon", UDS_WORKERS="99", STATE_STORE_TYPE="redis")
     assert (answer.returncode, answer.stdout) == (2, "")
     assert "3 settings are not allowed" in answer.stderr
-    for told in ("SESSION_TTL=soon", "UDS_WORKERS=99", "STATE_STORE_TYPE=redis", "sqlite or memory", "1 to 8"):
+    for told in ("SESSION_TTL=soon", "UDS_WORKERS=99", "REDIS_URL=not set", "STATE_STORE_TYPE is redis", "1 to 8"):
         assert told in answer.stderr
 
 
