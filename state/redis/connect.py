@@ -147,10 +147,16 @@ class RedisWire:
     async def _asked(self, command: bytes, key: str, *, again: bool) -> Any:
         """Ask until there is an answer, or asking again could do harm or comes too late. Raises Away."""
         end_at = time.monotonic() + 2 * self._deadline_s
+        sent = False
         for attempt in range(self._retries + 1):
-            reply = await self._asked_once(command, key, end_at)
+            try:
+                reply = await self._asked_once(command, key, end_at)
+            except Away as away:
+                away.sent = away.sent or sent
+                raise
             if not isinstance(reply, Away):
                 return reply
+            sent = reply.sent = reply.sent or sent  # an earlier attempt may have been carried out
             pause_s = min(_PAUSE_S * 2**attempt, _PAUSE_MOST_S) * (0.5 + self._breaker.random())
             last = attempt == self._retries or time.monotonic() + pause_s >= end_at
             if last or isinstance(reply, Crowded) or (reply.sent and not again):

@@ -33,6 +33,7 @@ from state.redis.behind import Behind
 from state.redis.keys import Keys
 from state.redis.known import Known
 from state.redis.known import Seen
+from state.redis.lua_trial import TRIAL
 from state.redis.lua_writing import APPEND
 from state.redis.records import Written
 from state.redis.records import sealed
@@ -48,6 +49,8 @@ _AT_ONCE_BYTES: Final = 256 * 2**10
 """More is decoded on another thread: so much takes a few milliseconds."""
 _CLOSE_TO_THE_END_S: Final = 5.0
 """A touch this close to the end that others know is told at once: they might end the session."""
+_COUNTS: Final = 3
+"""That every write is answered with."""
 _BEYOND: Final = 2**53
 """A version that no session has."""
 
@@ -84,6 +87,7 @@ class RedisJournal:
         self._touches = Touches(self._time)
         self._behind = Behind(partial(self._ask, keys.lists), self._touches, kept_s=kept_past_s)
         self._counted = JournalStatistics(sessions=0, events=0, size_bytes=0)
+        self._tried = False
         self._closed = False
 
     async def aclose(self) -> None:
@@ -260,6 +264,9 @@ class RedisJournal:
     def _noted(self, session_id: str, new: Written, answer: Answer, expires_at: float | None) -> Head:
         self._counted = answers.counts_of(answer)
         head = Head(version=new.head.version, nonce=new.nonce)
+        if len(answer.rest) > _COUNTS:
+            self._known.drop(session_id)  # it was written by an earlier attempt, with salts of its own
+            return head
         end = self._known.end_of(session_id) if expires_at is None else expires_at
         self._known.put(session_id, Seen(head=head, link=new.head.link, expires_at=end or 0.0))
         return head
@@ -316,6 +323,9 @@ class RedisJournal:
         return self._touches.life(session_id.decode(), heard(accessed), heard(expires))
 
     async def _announced(self, session_id: str, version: int, script: Script, arguments: Sequence[Part]) -> Answer:
+        if not self._tried:
+            await self._ask(self._keys.lists, TRIAL, (self._keys.channel,))
+            self._tried = True
         told = session_text(self._origin, session_id, version)
         return await self._ask(self._keys.session(session_id), script, (self._keys.channel, told, *arguments))
 

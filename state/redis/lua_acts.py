@@ -91,6 +91,7 @@ if not s then
   return done()
 end
 if s.version ~= tonumber(ARGV[6]) or s.nonce ~= ARGV[7] then return {'moved', stamp, s.version, s.nonce} end
+make_way()
 erase(s)
 announce(KEYS[7], KEYS[8], KEYS[9], ARGV[3], ARGV[4])
 return done()

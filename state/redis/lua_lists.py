@@ -54,6 +54,7 @@ OWNED: Final = Script(
     LIVES
     + """
 local listed = {}
+if not all_listed(ARGV[3]) then return {'lost', stamp} end
 local some = call('EXISTS', ENDS) == 1
 local owned = call('ZREVRANGE', tag .. 'o:' .. ARGV[3], 0, -1, 'WITHSCORES')
 for place = 1, #owned, 2 do
@@ -77,6 +78,7 @@ MARKS: Final = Script(
     LIVES
     + """
 local marks = {}
+if not all_listed(ARGV[3]) then return {'lost', stamp} end
 for _, list in ipairs({'o:', 'p:'}) do
   for _, id in ipairs(call('ZRANGE', tag .. list .. ARGV[3], 0, -1)) do
     local s = found(id)

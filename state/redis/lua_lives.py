@@ -112,6 +112,14 @@ local function erase(s)
   if tonumber(left[1] or '0') <= 0 and tonumber(left[2] or '0') <= 0 then call('DEL', tag .. 'q:' .. s.owner) end
 end
 
+-- A full Redis refuses a script's first write, unless that takes away: what ends sessions is never refused.
+local function make_way() call('DEL', tag .. 'way') end
+
+-- Whether all the owner's live sessions are listed.
+local function all_listed(owner)
+  return tonumber(call('HGET', tag .. 'q:' .. owner, 's') or '0') == call('ZCARD', tag .. 'o:' .. owner)
+end
+
 -- After a write: what it was, and what all live sessions hold.
 local function done(...)
   local held = call('HMGET', HELD, 's', 'e', 'b')

@@ -36,7 +36,7 @@ local function mine()
   local record = call('LINDEX', events_key, version - s.compacted - 1)
   return record and nonce_of(record) == nonce
 end
-if s and mine() then return done() end
+if s and mine() then return done('mine') end
 
 touch(s, ARGV[11], ARGV[12], ARGV[13])
 local live = lives(s)
@@ -113,6 +113,7 @@ end
 """
 
 _WRITES: Final = f"""
+if live and ending then make_way() end
 for _, other in ipairs(gone) do finish(other, other.expires, kept) end
 if s and not live then
   erase(s)
@@ -152,6 +153,7 @@ return done()
 """
 
 APPEND: Final = Script("append", LIVES + ANNOUNCE + _ARGUMENTS + _CHECKS + _WRITES)
-"""Answers `ok` and the counts of all; `moved` and the head, if any; `opened` and by which session; `full` and what the
-owner would hold; `unfit`: the checkpoint is not of this history; `lost`: something is missing that should be there.
+"""Answers `ok` and the counts of all, and `mine` if it had been written before; `moved` and the head, if any; `opened`
+and by which session; `full` and what the owner would hold; `unfit`: the checkpoint is not of this history; `lost`:
+something is missing that should be there.
 """
