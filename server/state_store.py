@@ -1,5 +1,6 @@
 """Where sessions are kept, as the settings say."""
 
+import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,7 +26,12 @@ def journal_path(settings: Settings) -> Path:
 
 def away_path(settings: Settings) -> Path:
     """The file with what is written while Redis is away, whether it exists or not."""
-    return settings.state_dir / _AWAY_FOLDER / JOURNAL_NAME
+    from state.redis.address import parse  # noqa: PLC0415 - only for those who use Redis
+
+    address = parse(settings.redis_url or "")
+    # What is to be joined with one Redis must never be brought to another one.
+    place = hashlib.sha256(f"{address.shown} {address.prefix}".encode()).hexdigest()[:8]
+    return settings.state_dir / _AWAY_FOLDER / f"{address.prefix}-{place}" / JOURNAL_NAME
 
 
 @asynccontextmanager

@@ -47,8 +47,8 @@ class Apart:
     async def look(self) -> tuple[str, ...]:
         """All sessions that have something here, also what earlier processes left."""
         found = await self._local.held()
-        self._apart = set(found)
-        return found
+        self._apart.update(found)  # what was joined by others is noticed one by one: what came meanwhile must stay
+        return tuple(self._apart)
 
     async def append(self, session_id: str, expected: Head | None, piece: Piece, expires_at: float) -> Head:
         """Raises `VersionMoved`, `OverLimit`, `StateBusy`."""

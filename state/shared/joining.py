@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import replace
@@ -112,8 +113,7 @@ class Joining:
                 await self._bring_all(waiting)
             if self._doubtful:
                 await self._check()
-            for session_id, expires_at in self._apart.take_lives().items():
-                await self._remote.touch(session_id, expires_at=expires_at)
+            await self._prolong()
         except StateBusy:
             return False
         except StateError as fault:
@@ -122,6 +122,13 @@ class Joining:
         finally:
             self._condition.apart(len(self._apart))
         return True
+
+    async def _prolong(self) -> None:
+        """Sessions that were only used meanwhile live on as if Redis had been told, and others may have used them too."""
+        for session_id, expires_at in self._apart.take_lives().items():
+            there = await self._remote.read(session_id, after=sys.maxsize)
+            if there is not None and there.expires_at < expires_at:
+                await self._remote.touch(session_id, expires_at=expires_at)
 
     async def _bring_all(self, waiting: Sequence[str]) -> None:
         began = self._tick()

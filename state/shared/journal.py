@@ -38,8 +38,7 @@ from state.shared.places import Remote
 from state.shared.recents import Recents
 
 _OPENED_MOST: Final = 10_000
-_SIZE_OF_DRAFT: Final = 2_000
-"""Bytes in memory, roughly; values are bounded elsewhere."""
+_FELL_BACK_S: Final = 1.0
 
 
 class SharedJournal:
@@ -63,6 +62,8 @@ class SharedJournal:
         self._remote = remote
         self._link = link
         self._clock = clock
+        self._tick = tick
+        self._fell_back_at = float("-inf")
         self._recents = Recents(tick)
         self._condition = Condition(tick, durable_at)
         self._apart = Apart(local, clock=clock)
@@ -90,7 +91,8 @@ class SharedJournal:
 
     @property
     def away(self) -> bool:
-        return self._condition.away or not self._link.up
+        """Whether an answer of the last second may lack what others wrote."""
+        return not self._link.up or self._tick() < self._fell_back_at + _FELL_BACK_S
 
     async def append(
         self,
@@ -136,6 +138,7 @@ class SharedJournal:
                 there = await self._remote.sessions(owner)
                 here = await self._apart.sessions(owner) if len(self._apart) else ()
                 return (*(each for each in here if each not in set(there)), *there)
+        self._fell_back_at = self._tick()
         return await self._apart.known_sessions(owner)
 
     async def verify(self, session_id: str) -> Verdict | None:
@@ -203,7 +206,6 @@ class SharedJournal:
             head,
             piece.drafts,
             ttl_s=max(expires_at - self._clock(), 0.0),
-            size_bytes=_SIZE_OF_DRAFT * len(piece.drafts),
         )
         if before is None:
             self._note_opened(piece.drafts, session_id)

@@ -18,6 +18,8 @@ KEPT_S: Final = 120.0
 Source: `down-after-milliseconds` and `cluster-node-timeout` in Redis's default configuration files.
 """
 _MOST_BYTES: Final = 16 * 2**20
+_DRAFT_BYTES: Final = 1_000
+"""In memory, roughly, beside its body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Recents:
         """Note an append that was acknowledged."""
         self.forget_old()
         piece = Piece(nonce=head.nonce, drafts=tuple(drafts))
+        size_bytes = sum(_DRAFT_BYTES + len(repr(draft.body)) for draft in drafts)
         self._written[head.nonce] = _Written(session_id, before, head, piece, self._clock(), ttl_s, size_bytes)
         self._bytes += size_bytes
 
@@ -62,8 +65,7 @@ class Recents:
         for piece in branch.pieces:
             version += len(piece.drafts)
             head = Head(version=version, nonce=piece.nonce)
-            size_bytes = 2_000 * len(piece.drafts)
-            self.add(branch.session_id, before, head, piece.drafts, ttl_s=branch.ttl_s, size_bytes=size_bytes)
+            self.add(branch.session_id, before, head, piece.drafts, ttl_s=branch.ttl_s)
             before = head
 
     def forget_old(self) -> None:
