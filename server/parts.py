@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from dataclasses import field
 from functools import partial
 
+from server import __version__
 from server.own_history import OwnHistories
+from server.results_store import open_results
 from server.settings import Settings
 from server.state_store import open_store
 from sources.duckdb.source import DuckDBSource
@@ -74,7 +76,13 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
     async with AsyncExitStack() as stack:
         embedded = prestarted or prestart(settings)
         stack.push_async_callback(embedded.aclose)
-        cache = ResultCache(clock=time.monotonic, ttl_s=settings.cache_ttl_s or 1.0, max_bytes=settings.cache_max_bytes)
+        cache = ResultCache(
+            clock=time.monotonic,
+            ttl_s=settings.cache_ttl_s or 1.0,
+            max_bytes=settings.cache_max_bytes,
+            tier=open_results(settings),
+            release=__version__,
+        )
         stack.push_async_callback(cache.aclose)
         store = await stack.enter_async_context(open_store(settings))
         changes = _heeded(store.changes, cache)

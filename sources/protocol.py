@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
 from typing import Protocol
+from typing import runtime_checkable
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 """A value that every JSON client reads back unchanged."""
@@ -281,6 +282,22 @@ class Source(Protocol):
         """Run one read-only statement in the source's own language and return at most `limit` rows from `offset` on.
 
         Raises `QueryRejected`, `QueryTimeout`, `TooLarge`.
+        """
+        ...
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """Optional ability of a source: its answers may be kept outside this process and be given to other processes.
+
+    A source that holds what belongs to one person has it not: what is forgotten there must be gone everywhere.
+    """
+
+    @property
+    def identity(self) -> str:
+        """What it reads, and whatever else decides its answers: equal for two sources that would answer the same.
+
+        Beside it stands the fingerprint, which must be the same in every process that sees the same rows.
         """
         ...
 

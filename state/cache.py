@@ -38,11 +38,11 @@ class ResultCache:
 
     `clock` is monotonic. An entry lives `ttl_s` seconds, give or take `jitter_share` of that, so that entries stored
     together do not expire together; `random` gives numbers from 0 to 1 for it. Entries over an eighth of `max_bytes`
-    are answered but not kept. `tier` is closed with the cache. `tell`: told what is declared outdated here, so that
-    other processes hear of it.
+    are answered but not kept. `tier` is closed with the cache; what another `release` stored there is not found.
+    `tell`: told what is declared outdated here, so that other processes hear of it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - named choices of whoever builds it
         self,
         *,
         clock: Callable[[], float],
@@ -52,6 +52,7 @@ class ResultCache:
         jitter_share: float = 0.1,
         random: Callable[[], float] = _random.random,
         tier: ResultTier | None = None,
+        release: str = "",
         tell: Callable[[ResultsOutdated], None] = _nobody,
     ) -> None:
         self._clock = clock
@@ -59,6 +60,7 @@ class ResultCache:
         self._jitter_share = jitter_share
         self._random = random
         self._tier = tier
+        self._release = release
         self._tell = tell
         self._shelf = Shelf(max_entries=max_entries, max_bytes=max_bytes)
         self._flights = Flights(clock, self._keep)
@@ -113,7 +115,7 @@ class ResultCache:
         async def fly(flight: Flight) -> Loaded[V]:
             if self._tier is None or shared is None:
                 return await counted()
-            wanted = Wanted(digest=shared.digest(), fingerprint=fingerprint)
+            wanted = Wanted(digest=shared.digest(self._release), fingerprint=fingerprint)
             return await through(self._tier, wanted, shared.codec, flight, counted, self._clock)
 
         loaded = await self._flights.join(key, fingerprint, fly)

@@ -43,8 +43,9 @@ class Shared(Generic[V]):
     """What was asked of whom, in JSON values: equal in two processes only if the same answer is right for both."""
     codec: Codec[V]
 
-    def digest(self) -> str:
-        text = json.dumps(self.place, separators=(",", ":"), sort_keys=True)
+    def digest(self, release: str) -> str:
+        """The name of the value among those of all; raises `TypeError` for a place that is not of JSON values."""
+        text = json.dumps((release, self.place), separators=(",", ":"), sort_keys=True)
         return sha256(text.encode()).hexdigest()
 
 

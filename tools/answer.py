@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 from typing import Literal
+from typing import cast
 
 from pydantic import BaseModel
 from pydantic import ConfigDict
@@ -12,6 +13,8 @@ from sources import protocol
 from state.cache import Hit
 from tools.times import rfc3339
 
+ANSWERS_FORM = 1
+"""To be raised with every change of what answers hold or mean: those of other forms are not read from shared tiers."""
 _QUERY_CHARS = 300
 """Query texts are cut here in answers; the resource of the schema has them in full."""
 
@@ -96,6 +99,38 @@ class Prepared:
         """The answer with its query texts uncut."""
         whole = self.rendered(hit).structured
         return {**whole, "provenance": {**whole["provenance"], "queries": list(self.full_queries)}}
+
+
+class PreparedCodec:
+    """A line of JSON with what is beside the answer, and then the answer's own text, from which the rest is read."""
+
+    def encode(self, value: Prepared) -> bytes:
+        beside = json.dumps([value.full_queries, value.schemas])
+        return f"{beside}\n{value.text}".encode("utf-8", "surrogatepass")
+
+    def decode(self, body: bytes) -> Prepared:
+        """Raises `ValueError`."""
+        beside, _, text = body.decode("utf-8", "surrogatepass").partition("\n")
+        full_queries, schemas = _texts(json.loads(beside))
+        whole = _mapping(json.loads(f"{text}}}}}"))
+        return Prepared(whole, _mapping(whole.pop("provenance", None)), text, full_queries, schemas)
+
+
+PREPARED = PreparedCodec()
+
+
+def _mapping(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise ValueError("not an answer")  # noqa: TRY004 - what codecs raise for bytes of something else
+    return cast("dict[str, Any]", found)
+
+
+def _texts(found: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    match found:
+        case [[*queries], [*schemas]] if all(isinstance(each, str) for each in (*queries, *schemas)):
+            return tuple(queries), tuple(schemas)
+        case _:
+            raise ValueError("not what is kept beside an answer")
 
 
 def prepared(answer: Discovery, source: protocol.Provenance, schemas: tuple[str, ...]) -> Prepared:

@@ -34,10 +34,21 @@ class Tier(Answer):
     hit_share: float | None = None
 
 
+class SharedTier(Answer):
+    """Results kept beyond this process, which were asked for when memory had none."""
+
+    hits: int
+    misses: int
+    stale: int
+    stored: int
+    errors: int
+
+
 class CacheShown(Answer):
-    """`affected` counts the results that were dropped."""
+    """`affected` counts the results that were dropped from memory; shared ones go with them."""
 
     memory: Tier
+    shared: SharedTier | None = None
     affected: int | None = None
 
 
@@ -62,9 +73,10 @@ class Cache:
         if action == "status":
             if source or schema or pattern:
                 raise InvalidArgument('source, schema and pattern go with action="invalidate"')
-            return render(CacheShown(memory=self._memory()))
+            return render(CacheShown(memory=self._memory(), shared=self._shared()))
         affected = await self._invalidate(call, source, schema, pattern)
-        return render(CacheShown(memory=self._memory(), affected=affected))
+        await self.ports.cache.settled()
+        return render(CacheShown(memory=self._memory(), shared=self._shared(), affected=affected))
 
     async def _invalidate(self, call: Call, source: str | None, schema: str | None, pattern: str | None) -> int:
         outdated = await self._outdated(call, source, schema, pattern)
@@ -98,4 +110,16 @@ class Cache:
             loads=seen.loads,
             evictions=seen.evictions,
             hit_share=None if seen.hit_share is None else round(seen.hit_share, 4),
+        )
+
+    def _shared(self) -> SharedTier | None:
+        seen = self.ports.cache.statistics().shared
+        if seen is None:
+            return None
+        return SharedTier(
+            hits=seen.hits,
+            misses=seen.misses,
+            stale=seen.stale,
+            stored=seen.stored,
+            errors=seen.errors + seen.unreadable,
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Hashable
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from urllib.parse import quote
 
 from sources.errors import SourceError
@@ -22,10 +23,12 @@ from state.changes import ResultsOutdated
 from state.errors import StateError
 from state.session import Session
 from state.sessions import Sessions
+from tools.answer import PREPARED
 from tools.answer import Prepared
 from tools.answered import Answered
 from tools.call import Call
 from tools.errors import UnknownSource
+from tools.shared import shared_as
 from tools.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
@@ -68,6 +71,18 @@ async def _has(source: Source, schema: str) -> bool:
     except SourceError:
         return True
     return True
+
+
+async def _steady(
+    source: Source, schema: str | None, fingerprint: str, load: Callable[[], Awaitable[Loaded[Prepared]]]
+) -> Loaded[Prepared]:
+    """A load, not to be kept when the rows moved under it: what was measured then is of neither fingerprint."""
+    loaded = await load()
+    try:
+        stands = await source.fingerprint(schema) == fingerprint
+    except SourceError:
+        stands = False
+    return loaded if stands else replace(loaded, cacheable=False)
 
 
 def _none_own(_principal: str) -> tuple[Source, ...]:
@@ -204,8 +219,14 @@ class Ports:
         if not self.caching:
             return Hit(value=(await load()).value, cached=False, age_s=0.0, tier=None)
         fingerprint = await source.fingerprint(schema)
-        hit = await self.cache.get_or_load((source.name, source.scope, key), load, fingerprint=fingerprint)
-        if schema is not None and not hit.cached and not source.scope:  # nobody is told what another one looks at
+        shared = shared_as(source, key, PREPARED)
+        hit = await self.cache.get_or_load(
+            (source.name, source.scope, key),
+            load if shared is None else lambda: _steady(source, schema, fingerprint, load),
+            fingerprint=fingerprint,
+            shared=shared,
+        )
+        if schema is not None and hit.tier != "memory" and not source.scope:  # nobody is told what another one looks at
             self.changed(schema_uri(source.name, schema))
         return hit
 

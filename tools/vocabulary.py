@@ -17,6 +17,8 @@ from state.cache import Loaded
 from state.cache import ResultCache
 from tools.relevance import Document
 from tools.relevance import Index
+from tools.shared import WORDS
+from tools.shared import shared_as
 
 _log = logging.getLogger(__name__)
 
@@ -172,7 +174,8 @@ async def _words(source: Source, schema: str, cache: ResultCache) -> tuple[Attri
     try:
         fingerprint = await source.fingerprint(schema)
         key = (source.name, source.scope, ("vocabulary", schema))
-        return (await cache.get_or_load(key, load, fingerprint=fingerprint)).value
+        shared = shared_as(source, ("vocabulary", schema), WORDS)
+        return (await cache.get_or_load(key, load, fingerprint=fingerprint, shared=shared)).value
     except SourceError:
         return ()
 

@@ -103,7 +103,7 @@ def find(paths: tuple[Path, ...]) -> Found:
     """Walk the configured files and folders; links that lead out of their folder are not followed."""
     walk = _Walk({}, {}, [])
     for path in paths:
-        absolute = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  # resolve() would lose the name of a link
+        absolute = place_of(path)
         if absolute.is_dir():
             _walk_folder(walk, str(absolute), str(absolute), 0)
         elif absolute.is_file():
@@ -118,6 +118,11 @@ def find(paths: tuple[Path, ...]) -> Found:
         missing=tuple(walk.missing),
         cut=walk.cut,
     )
+
+
+def place_of(path: Path) -> Path:
+    """A configured path as it is looked at: absolute, and still the link when it is one."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  # resolve() would lose the name of a link
 
 
 def stem(name: str) -> str:

@@ -1,5 +1,6 @@
 """The source `duckdb`: files and folders on this machine, measured by the embedded engine."""
 
+import json
 import re
 import time
 from collections.abc import Awaitable
@@ -15,6 +16,7 @@ from typing import TypeVar
 
 from sources.duckdb.describe_rows import described
 from sources.duckdb.describe_run import measure
+from sources.duckdb.files import place_of
 from sources.duckdb.limits import EngineLimits
 from sources.duckdb.pool import EngineStatistics
 from sources.duckdb.profile_rows import profiled
@@ -74,6 +76,8 @@ class DuckDBSource:
         self.name: Final = name
         self.scope: Final = scope
         self._paths = paths or (bundled_sample(),)
+        self.identity: Final = json.dumps([self.kind, *(str(place_of(path)) for path in self._paths)])
+        """The kind and the absolute places, in their order, as that decides the names of schemas."""
         self._clock = clock
         self._holdings = Holdings(self._paths, name, chosen, workers)
 
