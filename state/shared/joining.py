@@ -124,7 +124,7 @@ class Joining:
         return True
 
     async def _prolong(self) -> None:
-        """Sessions that were only used meanwhile live on as if Redis had been told, and others may have used them too."""
+        """Sessions that were only used meanwhile live on as if Redis had been told; others may have used them too."""
         for session_id, expires_at in self._apart.take_lives().items():
             there = await self._remote.read(session_id, after=sys.maxsize)
             if there is not None and there.expires_at < expires_at:

@@ -41,16 +41,7 @@ class Recents:
         self._written: OrderedDict[str, _Written] = OrderedDict()
         self._bytes = 0
 
-    def add(
-        self,
-        session_id: str,
-        before: Head | None,
-        head: Head,
-        drafts: Sequence[Draft],
-        *,
-        ttl_s: float,
-        size_bytes: int,
-    ) -> None:
+    def add(self, session_id: str, before: Head | None, head: Head, drafts: Sequence[Draft], *, ttl_s: float) -> None:
         """Note an append that was acknowledged."""
         self.forget_old()
         piece = Piece(nonce=head.nonce, drafts=tuple(drafts))
