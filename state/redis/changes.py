@@ -35,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 1.0
 
+_CANCEL_AGAIN_S: Final = 0.1
+"""`asyncio.wait_for` of Python 3.11, on which others build, loses a cancellation that comes together with an answer."""
+
 _Step = Callable[[], Awaitable[None]]
 
 
@@ -132,9 +135,10 @@ class RedisChanges:
         )
 
     async def aclose(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks)
+        while running := [task for task in self._tasks if not task.done()]:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=_CANCEL_AGAIN_S)
         await self._here.aclose()
 
     async def _forever(self, step: _Step) -> None:
@@ -177,7 +181,7 @@ class RedisChanges:
         """Send what waits, then wait for more."""
         self._send_now.clear()
         while texts := self._outbox.sending():
-            await tell(self._wire, self._keys, self._origin, texts)
+            await tell(self._wire, self._keys, self._outbox.id, texts)
             self._outbox.sent()
         await self._send_now.wait()
 

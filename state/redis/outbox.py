@@ -1,5 +1,6 @@
 """What others have yet to be told: bounded, the newest kept, each sent once however often it is tried."""
 
+import secrets
 from collections.abc import Sequence
 from typing import Final
 
@@ -36,6 +37,7 @@ class Outbox:
     """Texts with tickets that only grow. `everything`: the text that stands for all that had to be given up."""
 
     def __init__(self, *, everything: str, most: int = WAITING_MOST) -> None:
+        self.id = secrets.token_hex(8)
         self._everything = everything
         self._most = most
         self._ticket = 0
@@ -73,8 +75,11 @@ class Outbox:
         self._waiting = {self._everything: waiting[0][1], **kept}
 
 
-async def tell(wire: Wire, keys: Keys, origin: str, texts: Sequence[tuple[int, str]]) -> None:
-    """Number, log and call out texts that were not told before. Raises `Away`, `Refused`; may be called again then."""
-    names = (keys.sequence, keys.log, keys.epoch, keys.told(origin))
+async def tell(wire: Wire, keys: Keys, outbox: str, texts: Sequence[tuple[int, str]]) -> None:
+    """Number, log and call out texts that were not told before. Raises `Away`, `Refused`; may be called again then.
+
+    `outbox`: the random id of the one that the tickets are of.
+    """
+    names = (keys.sequence, keys.log, keys.epoch, keys.told(outbox))
     tickets: list[Part] = [part for ticket_and_text in texts for part in ticket_and_text]
     await wire.run(_TELL, names, (keys.channel, _REMEMBERED_MS, *tickets), again=True)
