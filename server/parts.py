@@ -20,10 +20,7 @@ from sources.duckdb.source import DuckDBSource
 from sources.errors import SourceError
 from sources.protocol import Source
 from state.cache import ResultCache
-from state.changes import Change
 from state.changes import Changes
-from state.changes import Missed
-from state.changes import ResultsOutdated
 from state.journal import Journal
 from state.sessions import Sessions
 from tools.ports import Notes
@@ -127,17 +124,7 @@ def _sessions(journal: Journal, settings: Settings) -> Sessions:
 
 def _heeded(changes: Changes, cache: ResultCache) -> Changes:
     """The changes, with a cache that forgets what others declared outdated."""
-
-    def heard(change: Change) -> None:
-        match change:
-            case ResultsOutdated():
-                cache.invalidate(tags=change.tags, pattern=change.pattern)
-            case Missed():
-                cache.invalidate()
-            case _:
-                pass
-
-    changes.listen(heard)
+    changes.listen(cache.hear)
     return changes
 
 

@@ -29,20 +29,15 @@ __all__ = ["CacheStatistics", "Hit", "Loaded", "ResultCache"]
 V = TypeVar("V")
 
 
-def _nobody(_change: ResultsOutdated) -> None:
-    return
-
-
 class ResultCache:
     """Results of one process, for one event loop, and behind them those of a shared tier.
 
     `clock` is monotonic. An entry lives `ttl_s` seconds, give or take `jitter_share` of that, so that entries stored
     together do not expire together; `random` gives numbers from 0 to 1 for it. Entries over an eighth of `max_bytes`
     are answered but not kept. `tier` is closed with the cache; what another `release` stored there is not found.
-    `tell`: told what is declared outdated here, so that other processes hear of it.
     """
 
-    def __init__(  # noqa: PLR0913 - named choices of whoever builds it
+    def __init__(
         self,
         *,
         clock: Callable[[], float],
@@ -53,7 +48,6 @@ class ResultCache:
         random: Callable[[], float] = _random.random,
         tier: ResultTier | None = None,
         release: str = "",
-        tell: Callable[[ResultsOutdated], None] = _nobody,
     ) -> None:
         self._clock = clock
         self._ttl_s = ttl_s
@@ -61,7 +55,6 @@ class ResultCache:
         self._random = random
         self._tier = tier
         self._release = release
-        self._tell = tell
         self._shelf = Shelf(max_entries=max_entries, max_bytes=max_bytes)
         self._flights = Flights(clock, self._keep)
         self._hits = 0
@@ -126,15 +119,15 @@ class ResultCache:
     def invalidate(self, *, tags: Sequence[str] | None = None, pattern: str | None = None) -> int:
         """Drop what carries any of the tags, or matches the shell pattern by a tag or a text key; neither: everything.
 
-        Returns how many results were dropped from memory; the shared tier and other processes are told, and find
-        theirs outdated by tag. Loads under way are answered to those who wait, but not kept if they are affected, and
+        Returns how many results were dropped from memory; in the shared tier they are found outdated by tag. Other
+        processes are to be told by the caller, once this is `settled`: before, they might find there what is outdated.
+        Loads under way are answered to those who wait, but not kept if they are affected, and
         those who ask from now on get a load of their own.
         """
         change = ResultsOutdated(tags=None if tags is None else tuple(tags), pattern=pattern)
         dropped = self._drop(change)
         if self._tier is not None:
             self._tier.outdate(change)
-        self._tell(change)
         return dropped
 
     def hear(self, change: Change) -> None:
