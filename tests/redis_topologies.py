@@ -21,7 +21,11 @@ from tests.redis_server import free_port
 from tests.redis_server import redis_binary
 
 _SLOTS = 16_384
+_AT_ONCE = ("--repl-diskless-sync-delay", "0")
+"""Replicas get what there is without waiting for others to come."""
 _SERVICE = "uds-test"
+_HASTE = ("INFO-PERIOD", "100", "PUBLISH-PERIOD", "100", "ASK-PERIOD", "100")
+"""In milliseconds: sentinels look around every few seconds otherwise."""
 
 
 def until(true: Callable[[], bool], *, within_s: float = 15.0) -> None:
@@ -53,6 +57,13 @@ class Watched:
     def url(self) -> str:
         return f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in self.sentinels)}/{_SERVICE}"
 
+    def replicated(self) -> bool:
+        """Whether the replica has all that the master has."""
+        return self.master.ask("DBSIZE") == self.replica.ask("DBSIZE")
+
+    def demoted(self) -> bool:
+        return b"role:slave" in asked(self.master.port, "INFO", "replication")
+
     def promoted(self) -> bool:
         return b"role:master" in asked(self.replica.port, "INFO", "replication")
 
@@ -61,9 +72,9 @@ class Watched:
 def watched_by_sentinels(folder: Path, *, count: int = 3) -> Generator[Watched]:
     """Notices within half a second that the master is gone."""
     with contextlib.ExitStack() as stack:
-        master = _started(stack, RedisServer(folder / "master"))
+        master = _started(stack, RedisServer(folder / "master", options=_AT_ONCE))
         replica = _started(
-            stack, RedisServer(folder / "replica", options=["--replicaof", "127.0.0.1", str(master.port)])
+            stack, RedisServer(folder / "replica", options=[*_AT_ONCE, "--replicaof", "127.0.0.1", str(master.port)])
         )
         until(lambda: b"master_link_status:up" in replica.ask("INFO", "replication"))
         ports = tuple(_sentinel(stack, folder / f"sentinel{one}", master.port, count) for one in range(count))
@@ -92,6 +103,7 @@ def _sentinel(stack: contextlib.ExitStack, folder: Path, master: int, count: int
         running = subprocess.Popen([redis_binary() or "redis-server", str(place), "--sentinel"], stdout=log, stderr=log)
     stack.callback(running.wait, 10)
     stack.callback(running.kill)
+    until(lambda: asked(port, "SENTINEL", "DEBUG", *_HASTE).startswith(b"+OK"))
     return port
 
 
@@ -113,6 +125,10 @@ class Ring:
 
     def owner(self, slot: int) -> RedisServer:
         return self.nodes[slot * len(self.nodes) // _SLOTS]
+
+    def replicated(self, slot: int) -> bool:
+        """Whether the replica has all that the node with that slot has."""
+        return self.owner(slot).ask("DBSIZE") == self.replica.ask("DBSIZE")
 
     def name(self, node: RedisServer) -> str:
         """As nodes call it among themselves."""
@@ -147,7 +163,7 @@ def ring_of_nodes(folder: Path, *, replicated: int) -> Generator[Ring]:
 
 
 def _node(stack: contextlib.ExitStack, folder: Path, bus: int) -> RedisServer:
-    options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-port", str(bus)]
+    options = [*_AT_ONCE, "--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-port", str(bus)]
     return _started(stack, RedisServer(folder, options=options))
 
 
