@@ -74,15 +74,11 @@ class Cache:
             if source or schema or pattern:
                 raise InvalidArgument('source, schema and pattern go with action="invalidate"')
             return render(CacheShown(memory=self._memory(), shared=self._shared()))
-        affected = await self._invalidate(call, source, schema, pattern)
-        await self.ports.cache.settled()  # who hears of it must not find it there any more
-        self.ports.outdated(outdated)
-        return render(CacheShown(memory=self._memory(), shared=self._shared(), affected=affected))
-
-    async def _invalidate(self, call: Call, source: str | None, schema: str | None, pattern: str | None) -> int:
         outdated = await self._outdated(call, source, schema, pattern)
         affected = self.ports.cache.invalidate(tags=outdated.tags, pattern=outdated.pattern)
-        return affected
+        await self.ports.cache.settled()
+        self.ports.outdated(outdated)  # only now: who hears of it must not find it in the shared tier any more
+        return render(CacheShown(memory=self._memory(), shared=self._shared(), affected=affected))
 
     async def _outdated(
         self, call: Call, source: str | None, schema: str | None, pattern: str | None
