@@ -38,9 +38,9 @@ class Keys:
         """Where each change is called out at once."""
         return f"{self.tag}changes"
 
-    def told(self, origin: str) -> str:
+    def told(self, outbox: str) -> str:
         """The ticket of the last change that an instance announced apart from writing, so that none is sent twice."""
-        return f"{self.tag}told:{origin}"
+        return f"{self.tag}told:{outbox}"
 
     def session(self, session_id: str) -> tuple[str, ...]:
         """Where one session lies, and what every write moves, in the order in which scripts expect it.
