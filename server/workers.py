@@ -23,7 +23,7 @@ from server.worker_link import start_worker
 from server.worker_lives import Lives
 
 WORKERS_MOST: Final = 32
-_GONE_WITHIN_S = 1.85
+_GONE_WITHIN_S = 1.75
 """Workers leave by themselves within 1.7 s; whoever is here longer is killed, so that all are gone within two."""
 
 
