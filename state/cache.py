@@ -1,10 +1,12 @@
 """The result cache: never load twice at once, never answer from what is outdated, never grow or stall without bound."""
 
+import asyncio
 import random as _random
 from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Hashable
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from typing import TypeVar
 
@@ -27,6 +29,7 @@ from state.tier import Wanted
 __all__ = ["CacheStatistics", "Hit", "Loaded", "ResultCache"]
 
 V = TypeVar("V")
+_SETTLING_S = 2.0
 
 
 class ResultCache:
@@ -138,9 +141,11 @@ class ResultCache:
             self._drop(ResultsOutdated())
 
     async def settled(self) -> None:
-        """Wait until what was loaded and declared outdated here has reached the shared tier, if that can be reached."""
+        """Wait until what was loaded and declared outdated here has reached the shared tier, if it can be reached soon."""
         if self._tier is not None:
-            await self._tier.settled()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SETTLING_S):
+                    await self._tier.settled()
 
     def statistics(self) -> CacheStatistics:
         """Cheap: counters only."""
