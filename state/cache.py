@@ -141,7 +141,7 @@ class ResultCache:
             self._drop(ResultsOutdated())
 
     async def settled(self) -> None:
-        """Wait until what was loaded and declared outdated here has reached the shared tier, if it can be reached soon."""
+        """Wait until what was loaded and declared outdated here has reached the shared tier, two seconds at most."""
         if self._tier is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SETTLING_S):
