@@ -12,7 +12,7 @@ from state.redis.wire import Script
 CHECKPOINTS: Final = 2
 """Kept of a session beside the one its compaction needs."""
 SWEPT: Final = 8
-"""Sessions ended and as many deleted with each append, which is faster than new ones can come."""
+"""Sessions ended and as many deleted with each new one, which is faster than they can come, and now and then."""
 
 _ARGUMENTS: Final = """
 local channel, told, id = ARGV[3], ARGV[4], ARGV[5]
@@ -147,8 +147,8 @@ call('ZADD', ENDS, expires, id)
 call('ZADD', owned, s.accessed, id)
 if ending then finish(s, stamp, kept) else keep_until(id, tonumber(expires), kept) end
 announce(KEYS[7], KEYS[8], KEYS[9], channel, told)
-pcall(sweep, kept, {SWEPT})
-pcall(make_room, owner, past_bytes, {SWEPT})
+if not live or version % {SWEPT} == 0 then pcall(sweep, kept, {SWEPT}) end
+if not live or ending then pcall(make_room, owner, past_bytes, {SWEPT}) end
 return done()
 """
 

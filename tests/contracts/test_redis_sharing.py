@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator
 from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from typing import Any
 
 import anyio
 import pytest
@@ -65,9 +68,9 @@ async def opened(server: RedisServer, clock: ManualClock) -> AsyncIterator[Opene
             kept_past_s: float = 1_000.0,
             past_bytes: int | None = None,
             own_clock: Callable[[], float] | None = None,
-            user: str = "",
+            deadline_s: float = 2.0,
         ) -> RedisJournal:
-            wire = open_wire(parse(server.url.replace("redis://", f"redis://{user}")))
+            wire = open_wire(parse(f"{server.url}?socket_timeout={deadline_s:g}"))
             stack.push_async_callback(wire.aclose)
             made = RedisJournal(
                 wire,
@@ -394,3 +397,51 @@ async def test_all_that_is_kept_of_state_lies_in_one_slot_and_nothing_stays_when
         await journal.append("e", expected=None, drafts=[draft()], expires_at=clock())
     left = set(_keys(server)) - {Keys().sequence, Keys().log}
     assert {each.rpartition(":")[2] for each in left} <= {"e", "ended", "ann"}, left
+
+
+@pytest.mark.anyio
+async def test_large_events_and_long_histories_are_written_and_read(opened: Opened, clock: ManualClock) -> None:
+    one, two = await opened(deadline_s=10), await opened(deadline_s=10)
+    await written(one, clock, "large", {"text": "x" * 2**20}, {"text": "y" * 2**20})
+    assert [len(event.body["text"]) for event in (await found(two, "large")).events] == [2**20, 2**20]
+    ends = clock() + 100
+    head: Head | None = None
+    for part in range(4):
+        drafts = tuple(draft({"n": part * 2_500 + n}) for n in range(2_500))
+        pieces = (Piece(nonce=f"part {part}", drafts=drafts),)
+        head = await one.append_as("long", expected=head, pieces=pieces, expires_at=ends)
+    chapter = await found(two, "long")
+    assert [event.body["n"] for event in chapter.events] == list(range(10_000))
+    assert (chapter.head, chapter.events[2_500].nonce) == (head, "part 1")
+    verdict = await two.verify("long")
+    assert verdict is not None
+    assert (verdict.ok, verdict.events) == (True, 10_000)
+    assert head is not None
+    base = folded(Head(version=7_500, nonce="part 2"))
+    await two.compact("long", expected=head, checkpoint=base, draft=draft())
+    assert (await found(one, "long")).events[0].version == 7_501
+
+
+class _Noted(ThreadPoolExecutor):
+    """Counts what is given to it."""
+
+    given = 0
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.given += 1
+        return super().submit(*args, **kwargs)
+
+
+@pytest.mark.anyio
+async def test_a_long_history_is_decoded_beside_the_loop_so_that_others_are_served(
+    opened: Opened, clock: ManualClock
+) -> None:
+    journal = await opened(deadline_s=10)
+    drafts = [draft({"n": n, "text": "x" * 200}) for n in range(2_000)]
+    await journal.append("long", expected=None, drafts=drafts, expires_at=clock() + 100)
+    with _Noted(max_workers=1) as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        await journal.read("long", after=1_900)
+        assert threads.given == 0
+        await journal.read("long")
+        assert threads.given == 1
