@@ -27,6 +27,7 @@ from state.redis.connect import open_wire
 from state.redis.journal import RedisJournal
 from state.redis.keys import Keys
 from state.redis.lua_lives import GRACE_S
+from state.redis.lua_lives import SLACK_S
 from tests.conftest import ManualClock
 from tests.contracts.journal_contract import SCANT
 from tests.contracts.journal_contract import draft
@@ -420,6 +421,27 @@ async def test_large_events_and_long_histories_are_written_and_read(opened: Open
     base = folded(Head(version=7_500, nonce="part 2"))
     await two.compact("long", expected=head, checkpoint=base, draft=draft())
     assert (await found(one, "long")).events[0].version == 7_501
+
+
+@pytest.mark.anyio
+async def test_what_is_big_goes_from_redis_even_if_no_instance_ever_comes_back(
+    opened: Opened, server: RedisServer, clock: ManualClock
+) -> None:
+    journal = await opened(kept_past_s=1_000)
+    head = await journal.append("s", expected=None, drafts=[draft()], expires_at=clock() + 10)
+    journal.keep_checkpoint("s", folded(head))
+    assert await journal.checkpoint("s") == folded(head)
+    for key in ("e:s", "c:s"):
+        assert 1_010 < _left_s(server, key) <= 1_010 + SLACK_S
+    assert _left_s(server, "h:s") < 0, "its counts are right until it is swept"
+    await journal.touch("s", expires_at=clock() + 50_000)
+    await journal.aclose()
+    for key in ("e:s", "c:s"):
+        assert 51_000 < _left_s(server, key) <= 51_000 + SLACK_S
+
+
+def _left_s(server: RedisServer, key: str) -> float:
+    return int(_asked(server, "PTTL", Keys().tag + key)[1:]) / 1_000
 
 
 class _Noted(ThreadPoolExecutor):

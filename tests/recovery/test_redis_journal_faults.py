@@ -268,6 +268,35 @@ async def test_who_lacks_a_permission_is_told_before_anything_is_written(
     assert _contents(server) == before
 
 
+_ENOUGH = (
+    *("+ping", "+eval", "+evalsha", "+time", "+exists", "+del", "+unlink", "+pexpire", "+incr", "+xadd", "+publish"),
+    *("+hset", "+hget", "+hmget", "+hincrby", "+hdel", "+hkeys", "+rpush", "+llen", "+lindex", "+lrange", "+ltrim"),
+    *("+zadd", "+zrem", "+zcard", "+zscore", "+zrange", "+zrevrange", "+zrangebyscore"),
+)
+
+
+@pytest.mark.anyio
+async def test_these_permissions_are_enough(opened: Opened, server: RedisServer, clock: ManualClock) -> None:
+    server.ask("ACL", "SETUSER", "frugal", "on", ">secret", "~uds:*", "resetchannels", "&uds:*", "-@all", *_ENOUGH)
+    journal = await opened(user="frugal:secret@")
+    head = await journal.append("s", expected=None, drafts=[draft(key="once")], expires_at=clock() + 100)
+    journal.keep_checkpoint("s", folded(head))
+    assert await journal.checkpoint("s") == folded(head)
+    await journal.touch("s", expires_at=clock() + 200)
+    head = await journal.compact("s", expected=head, checkpoint=folded(head), draft=draft())
+    head = await journal.append("s", expected=head, drafts=[draft()], expires_at=clock())
+    assert await journal.past("ann") == ("s",)
+    assert await journal.revive("s", expires_at=clock() + 100) == head
+    assert (await journal.sessions("ann"), set(await journal.marks("ann"))) == (("s",), {"s"})
+    await journal.adopt("a", _origin(head, clock() + 50))
+    clock.advance(2_000)
+    await written(journal, clock, "t")
+    await journal.discard("s", expected=head)
+    clock.advance(40 * 86_400)
+    await written(journal, clock, "u")
+    assert await journal.held() == ("u",)
+
+
 @pytest.mark.anyio
 async def test_who_may_not_come_in_or_touch_these_keys_is_told_what_to_check(
     opened: Opened, server: RedisServer, clock: ManualClock
