@@ -52,11 +52,11 @@ class Spread:
     async def ask(self, command: bytes, *, key: str, within_s: float) -> Any:
         end_at = time.monotonic() + within_s
         slot = slot_of(key)
-        place = await self._place(slot, within_s)
+        place = self._map.get(slot) or await self._place(slot, within_s)
         asking = b""
+        left_s = within_s
         for _ in range(_HOPS_MOST):
-            left_s = end_at - time.monotonic()
-            reply = await self._lane(place).ask(command, within_s=max(left_s, 0.0), asking=asking)
+            reply = await self._lane(place).ask(command, within_s=left_s, asking=asking)
             if not isinstance(reply, Wrong) or not reply.moved:
                 break
             place = pointed_to(reply.text, place)
@@ -64,6 +64,7 @@ class Spread:
             if reply.code == "MOVED":
                 self._map[slot] = place
                 self.look_again()
+            left_s = max(end_at - time.monotonic(), 0.0)
         else:
             raise Away("its nodes point at each other", sent=False)
         if isinstance(reply, Wrong) and reply.code == "CLUSTERDOWN":

@@ -12,6 +12,7 @@ from typing import Any
 from state.breaker import Breaker
 from state.redis.address import DEADLINE_S
 from state.redis.address import Address
+from state.redis.gathering import CONNECTING_LEAST_S
 from state.redis.gathering import Crowded
 from state.redis.gathering import Seen
 from state.redis.gathering import packed
@@ -94,7 +95,7 @@ class RedisWire:
         self._see_whether_up()
         link: Link | None = None
         try:
-            async with asyncio.timeout(self._deadline_s * 4):
+            async with asyncio.timeout(max(CONNECTING_LEAST_S, 4 * self._deadline_s)):
                 link = await self._route.listening(self._home)
                 self._links.add(link)
                 await link.send(packed(("SUBSCRIBE", channel)))

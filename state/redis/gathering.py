@@ -110,6 +110,8 @@ class Lane:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Call] = deque()
         self._waiting_bytes = 0
+        self._watched: deque[Call] = deque()
+        self._alarm: Alarm | None = None
         self._lines: list[_Line] = []
         self._resting: list[_Line] = []
         self._called = False
@@ -121,11 +123,28 @@ class Lane:
         """Send a command and return its reply, which may be `Wrong`. Raises Away."""
         call = Call(command, self._loop.create_future(), self._loop.time() + within_s, asking)
         self._join(call)
+        if within_s == self._deadline_s:
+            self._watch(call)
+            return await call.answer
         alarm = Alarm(self._loop, call.deadline_at, partial(call.lost, NO_ANSWER))
         try:
             return await call.answer
         finally:
             alarm.cancel()
+
+    def _watch(self, call: Call) -> None:
+        """One timer for all calls of the usual deadline, whose order is that of their deadlines."""
+        while self._watched and self._watched[0].answer.done():
+            self._watched.popleft()
+        self._watched.append(call)
+        if self._alarm is None:
+            self._alarm = Alarm(self._loop, call.deadline_at, self._overdue)
+
+    def _overdue(self) -> None:
+        now = self._loop.time()
+        while self._watched and (self._watched[0].answer.done() or self._watched[0].deadline_at <= now):
+            self._watched.popleft().lost(NO_ANSWER)
+        self._alarm = Alarm(self._loop, self._watched[0].deadline_at, self._overdue) if self._watched else None
 
     def renew(self) -> None:
         """Use no connection again that exists now."""
@@ -182,6 +201,8 @@ class Lane:
     async def aclose(self) -> None:
         """Drop everything that waits or is under way."""
         self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
         while self._waiting:
             self._waiting.popleft().lost("it was let go")
         await asyncio.gather(*(line.aclose() for line in self._lines))

@@ -3,6 +3,8 @@
 Only this file and those that find servers import redis, and they are imported when a wire is opened.
 """
 
+import os
+import ssl
 from collections.abc import Sequence
 from typing import Any
 from typing import Protocol
@@ -25,6 +27,9 @@ from state.redis.replies import wrong
 
 _CODES: tuple[tuple[type[RedisError], str], ...] = ((NoScriptError, "NOSCRIPT"), (ReadOnlyError, "READONLY"))
 """Of errors that carry no code of their own, as those of fakeredis."""
+
+
+_WORDS_MOST = 200
 
 
 class Raw(Protocol):
@@ -104,8 +109,20 @@ def _answer(error: Exception) -> Wrong | None:
 
 
 def _told(error: Exception) -> str:
-    """In a few words, on one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """In a few words, and without the name of the place: callers may see them."""
+    cause = error.__context__ if isinstance(error.__context__, OSError) else error
+    match cause:
+        case ssl.SSLCertVerificationError():
+            told = f"its certificate: {cause.verify_message}"
+        case ssl.SSLError():
+            told = f"TLS: {cause.reason}"
+        case OSError(errno=int(number)) if number > 0:
+            told = os.strerror(number)
+        case OSError(strerror=str(text)):
+            told = text
+        case _:
+            told = str(error) or type(error).__name__
+    return " ".join(told.split())[:_WORDS_MOST]
 
 
 def made(address: Address, place: Place | None) -> Link:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator
 from collections.abc import Callable
@@ -377,32 +379,43 @@ async def test_over_a_socket_of_the_file_system(tmp_path: Path) -> None:
 class Actor:
     """A server that plays a part: `part` gives the answer to a command, or None to hang up."""
 
-    def __init__(self, part: Callable[[list[bytes]], bytes | None]) -> None:
+    def __init__(self, part: Callable[[list[bytes]], bytes | None], *, far_s: float = 0.0) -> None:
         self._part = part
+        self._far_s = far_s
+        """How long it takes until it greets."""
         self.heard: list[list[bytes]] = []
         self.port = 0
+        self._serving: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._greet, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        for serving in self._serving:
+            serving.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.append(asyncio.create_task(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                command = await self._command(reader)
-                if command == [b"PING"]:
-                    writer.write(b"+PONG\r\n")
-                    continue
-                self.heard.append(command)
-                answer = self._part(command)
-                if answer is None:
-                    break
+        try:
+            while (answer := await self._answer(await self._command(reader))) is not None:
                 writer.write(answer)
-        writer.close()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            writer.close()
+
+    async def _answer(self, command: list[bytes]) -> bytes | None:
+        if command == [b"PING"]:
+            await asyncio.sleep(self._far_s)
+            return b"+PONG\r\n"
+        self.heard.append(command)
+        return self._part(command)
 
     async def _command(self, reader: asyncio.StreamReader) -> list[bytes]:
         count = int((await reader.readuntil(b"\r\n"))[1:])
@@ -496,3 +509,29 @@ async def test_a_process_that_was_busy_itself_still_takes_the_answer() -> None:
             await asyncio.sleep(0)  # it is sent
         time.sleep(0.2)  # noqa: ASYNC251 - the loop is held up on purpose
         assert await asking == 1
+
+
+async def test_a_far_server_is_reached_though_connecting_takes_longer_than_a_call_may() -> None:
+    async with Actor(lambda _: b":1\r\n", far_s=0.4) as actor, closing(wire_to(actor, "?socket_timeout=0.1")) as wire:
+        began = time.monotonic()
+        with pytest.raises(Away) as away:
+            await wire.call("INCR", "uds:r:a", key="uds:r:a")
+        assert not away.value.sent
+        assert time.monotonic() - began < 0.2 + _SLACK_S
+        await until(lambda: actor.times(b"DEL") == 1)
+        await until(lambda: wire.up)
+        assert await wire.call("INCR", "uds:r:a", key="uds:r:a") == 1
+
+
+def test_redis_is_imported_only_when_a_wire_is_opened() -> None:
+    look = "import sys, state.redis.connect; sys.exit('redis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+async def test_a_call_into_the_void_names_no_place(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    async with closing(open_wire(parse(server.url))) as wire:
+        with pytest.raises(Away) as away:
+            await wire.call("PING", key="uds:r:a")
+    assert "refused" in str(away.value)
+    assert str(server.port) not in str(away.value)
