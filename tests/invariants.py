@@ -25,6 +25,8 @@ _PAGE_EVENTS = 200
 _LOOK_EVERY_S = 0.05
 _PASSING = ("last_access_at", "expires_at", "degraded")
 """Fields of a session that move without an event."""
+_NEVER = ("unknown_session", "access_denied", "invalid_argument", "too_large")
+"""Codes that nobody is to be told who asks for a live session in the right way."""
 
 Whole = Mapping[str, Any]
 """A session as its resource tells it."""
@@ -66,8 +68,16 @@ async def _apart(servers: Sequence[Caller], session: str) -> str | None:
     for place, told in enumerate(tolds):
         if told.answer is None or told.degraded:
             return f"server {place} says {told.refusal or told.degraded or 'nothing'}"
-    wholes = {_lasting(told.answer or {}) for told in tolds}
-    return None if len(wholes) == 1 else f"etags {[(told.answer or {}).get('etag') for told in tolds]}"
+    return _difference([told.answer or {} for told in tolds])
+
+
+def _difference(wholes: Sequence[Whole]) -> str | None:
+    first = wholes[0]
+    for name in first:
+        tolds = [whole.get(name) for whole in wholes]
+        if name not in _PASSING and any(each != tolds[0] for each in tolds):
+            return f"etags are {[whole.get('etag') for whole in wholes]}, and {name} differ: {tolds}"
+    return None
 
 
 def _lasting(whole: Whole) -> str:
@@ -95,14 +105,19 @@ async def _ending(servers: Sequence[Caller], session: str) -> Ending:
     return Ending(session=session, wholes=wholes, timeline=tuple(timeline), verified=verified)
 
 
-def broken(record: Record, ends: Sequence[Ending], *, linear: bool = True) -> list[str]:
-    """Every promise that was broken, as a sentence for a person. `linear=False`: durability only."""
+def broken(record: Record, ends: Sequence[Ending], *, linear: bool = True, emptied: bool = False) -> list[str]:
+    """Every promise that was broken, as a sentence for a person. `linear=False`: durability only.
+
+    `emptied`: Redis came back with nothing, so that sessions begin with a checkpoint and values that were overwritten
+    before are in no history any more.
+    """
     by_session = {each.session: each for each in ends}
-    faults = [fault for end in ends for fault in _of_ending(end)]
+    faults = [fault for end in ends for fault in _of_ending(end, emptied=emptied)]
     for kept in record.kept:
-        faults += _of_kept(kept, by_session[kept.session])
-    faults += [f"a live session was called unknown: {each}" for each in record.refusals if "unknown_session" in each]
-    return [*faults, *(unmarked(record) if linear else ())]
+        if kept.field == "finding" or not emptied:
+            faults += _of_kept(kept, by_session[kept.session])
+    faults += [f"a live session was refused: {each}" for each in record.refusals if each.startswith(_NEVER)]
+    return [*faults, *(unmarked(record) if linear and not emptied else ())]
 
 
 def unmarked(record: Record) -> list[str]:
@@ -128,12 +143,12 @@ def doubled(record: Record, ends: Sequence[Ending]) -> int:
     return sum(_times(each, by_session[each.session]) > 1 for each in record.kept)
 
 
-def _of_ending(end: Ending) -> Iterable[str]:
+def _of_ending(end: Ending, *, emptied: bool) -> Iterable[str]:
     if not end.verified:
         yield f"{end.session}: the chain does not verify"
     if len({_lasting(each) for each in end.wholes}) != 1:
         yield f"{end.session}: servers tell different things: {[each['etag'] for each in end.wholes]}"
-    if len(end.timeline) != end.wholes[0]["version"]:
+    if len(end.timeline) != end.wholes[0]["version"] and not emptied:
         yield f"{end.session}: {len(end.timeline)} events, and the version is {end.wholes[0]['version']}"
 
 
@@ -149,13 +164,15 @@ def _times(kept: Kept, end: Ending) -> int:
     """How often a value was written, as the session and its timeline tell."""
     if kept.field == "finding":
         return _findings(end)[kept.value]
-    return _told(end)[kept.value]
+    # One that was written apart and met another is told of only where they met, and may meet more than one.
+    return _told(end, "Set ")[kept.value] or min(1, _told(end, "Two values met ")[kept.value])
 
 
 def _findings(end: Ending) -> Counter[str]:
     return Counter(str(each["value"]) for each in end.wholes[0]["findings"])
 
 
-def _told(end: Ending) -> Counter[str]:
-    """Values that are told of: in quotes, in a sentence each. One that met another one's is told of in one sentence."""
-    return Counter(part.partition("”")[0] for line in end.timeline for part in line.split("“")[1:])
+def _told(end: Ending, beginning: str) -> Counter[str]:
+    """Values that are told of, in quotes, in sentences that begin so."""
+    lines = [line for line in end.timeline if line.startswith(beginning)]
+    return Counter(part.partition("”")[0] for line in lines for part in line.split("“")[1:])
