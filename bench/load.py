@@ -18,6 +18,7 @@ class Load:
     """Those that were answered."""
     per_s: float
     p50_ms: float
+    p95_ms: float
     p99_ms: float
     longest_ms: float
 
@@ -51,6 +52,7 @@ def summed_up(times_s: list[float], took_s: float) -> Load:
         calls=calls,
         per_s=calls / took_s,
         p50_ms=times_s[calls // 2] * 1e3,
+        p95_ms=times_s[calls * 95 // 100] * 1e3,
         p99_ms=times_s[calls * 99 // 100] * 1e3,
         longest_ms=times_s[-1] * 1e3,
     )
