@@ -1,13 +1,11 @@
 """The MCP server object: our tools, resources, prompts and completions on the SDK."""
 
-import asyncio
 from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.server.mcpserver.resources.templates import ResourceSecurity
-from mcp.shared.subscriptions import ResourceUpdated
 
 from server import __version__
 from server.completions import add_completions
@@ -36,14 +34,7 @@ def build_server(parts: Parts, settings: Settings, *, alone: bool = False, ring:
     them can go on with a call of several rounds; None: it shares them with nobody.
     """
     bus = SharedSubscriptions(parts.changes)
-    sending: set[asyncio.Task[None]] = set()
-
-    def changed(uri: str) -> None:
-        task = asyncio.get_running_loop().create_task(_publish(bus, uri))
-        sending.add(task)
-        task.add_done_callback(sending.discard)
-
-    parts.watch(changed)
+    parts.watch(bus.moved)
     keys = tuple(key for key in settings.conversation_keys if not key.startswith("env:"))
     conversations = Conversations(keys=keys, own=settings.own_conversation if alone else None)
     server = MCPServer(
@@ -52,7 +43,7 @@ def build_server(parts: Parts, settings: Settings, *, alone: bool = False, ring:
         description="Discover data you have never seen, and remember what you learned.",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[RegisteredTool.of(tool, changed, conversations) for tool in parts.tools],
+        tools=[RegisteredTool.of(tool, conversations) for tool in parts.tools],
         subscriptions=bus,
         middleware=[bus.watching],
         request_state_security=security(ring) if ring is not None else None,
@@ -62,10 +53,6 @@ def build_server(parts: Parts, settings: Settings, *, alone: bool = False, ring:
     add_prompts(server)
     add_completions(server, parts.ports)
     return server
-
-
-async def _publish(bus: SharedSubscriptions, uri: str) -> None:
-    await bus.publish(ResourceUpdated(uri=uri))
 
 
 def _add_resources(server: MCPServer, parts: Parts) -> None:

@@ -83,7 +83,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
         stack.push_async_callback(cache.aclose)
         store = await stack.enter_async_context(open_store(settings))
         changes = _heeded(store.changes, cache)
-        sessions = _sessions(store.journal, settings)
+        sessions = _sessions(store.journal, changes, settings)
         histories = OwnHistories(store.journal, sessions)
         stack.push_async_callback(histories.aclose)
         watchers: list[Callable[[str], None]] = []
@@ -118,8 +118,9 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
         )
 
 
-def _sessions(journal: Journal, settings: Settings) -> Sessions:
-    return Sessions(journal, clock=time.time, ttl_s=settings.session_ttl_s, max_age_s=settings.session_max_age_s)
+def _sessions(journal: Journal, changes: Changes, settings: Settings) -> Sessions:
+    life_s, most_s = settings.session_ttl_s, settings.session_max_age_s
+    return Sessions(journal, clock=time.time, ttl_s=life_s, max_age_s=most_s, moved=changes.publish)
 
 
 def _heeded(changes: Changes, cache: ResultCache) -> Changes:

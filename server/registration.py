@@ -25,8 +25,6 @@ from server.schemas import Arguments
 from server.schemas import arguments_of
 from server.schemas import output_schema_of
 from tools.call import Call
-from tools.ports import Changed
-from tools.ports import session_uri
 from tools.toolbox import Tool
 
 _log = logging.getLogger(__name__)
@@ -48,7 +46,6 @@ class Binding:
     tool: Tool
     arguments: Arguments
     allowed: tuple[str, ...]
-    changed: Changed
     conversations: "Conversations"
 
     async def answer(self, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
@@ -66,8 +63,6 @@ class Binding:
             return _failed("internal_error: the server failed on a defect of its own, which it has logged.")
         finally:
             await progress.close()
-        if self.tool.changes_session:
-            self.changed(session_uri(rendered.structured["session"]))
         return CallToolResult(
             content=[TextContent(type="text", text=rendered.text)], structured_content=rendered.structured
         )
@@ -108,8 +103,8 @@ class RegisteredTool(SdkTool):
     _binding: Binding = PrivateAttr()
 
     @classmethod
-    def of(cls, tool: Tool, changed: Changed, conversations: Conversations) -> "RegisteredTool":
-        """Wrap a tool for the SDK; `changed` is told the resource of a session that a call changed."""
+    def of(cls, tool: Tool, conversations: Conversations) -> "RegisteredTool":
+        """Wrap a tool for the SDK."""
         adapter, parameters = arguments_of(tool.method)
         made = cls(
             fn=tool.method,
@@ -127,7 +122,7 @@ class RegisteredTool(SdkTool):
                 open_world_hint=False,
             ),
         )
-        made._binding = Binding(tool, adapter, tuple(parameters["properties"]), changed, conversations)
+        made._binding = Binding(tool, adapter, tuple(parameters["properties"]), conversations)
         return made
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: FBT001, FBT002 - the SDK's signature

@@ -42,10 +42,14 @@ class SharedSubscriptions:
         self._telling: asyncio.Task[None] | None = None
         changes.listen(self._heard)
 
+    def moved(self, uri: str) -> None:
+        """Tell all who listen, in every instance; of sessions nobody, since who writes to one tells it already."""
+        if not uri.startswith(_SESSIONS):
+            self._changes.publish(ResourceMoved(uri=uri))
+
     async def publish(self, event: ServerEvent) -> None:
-        """Tell all who listen. Of sessions only those here: the write itself tells other instances."""
-        if isinstance(event, ResourceUpdated) and not event.uri.startswith(_SESSIONS):
-            self._changes.publish(ResourceMoved(uri=event.uri))
+        if isinstance(event, ResourceUpdated):
+            self.moved(event.uri)
         else:
             await self._here.publish(event)
 

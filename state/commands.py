@@ -11,6 +11,7 @@ from typing import cast
 
 from state import decisions
 from state import fold
+from state.changes import SessionMoved
 from state.decisions import Actor
 from state.decisions import Drafts
 from state.errors import Conflict
@@ -81,10 +82,16 @@ class Commands:
     """Checks who asks, and carries out commands."""
 
     def __init__(
-        self, journal: Journal, *, clock: Callable[[], float], limits: Limits, max_age_s: float = float("inf")
+        self,
+        journal: Journal,
+        *,
+        clock: Callable[[], float],
+        limits: Limits,
+        max_age_s: float = float("inf"),
+        moved: Callable[[SessionMoved], None] | None = None,
     ) -> None:
         self._journal = journal
-        self.folds = Folds(journal)
+        self.folds = Folds(journal, moved=moved)
         if isinstance(journal, Leaning):
             journal.lean_on(self.folds)
         self._clock = clock

@@ -8,6 +8,7 @@ from dataclasses import replace
 from cachetools import LRUCache
 
 from state import checkpoint
+from state.changes import SessionMoved
 from state.errors import StateUnavailable
 from state.fold import advance
 from state.fold import fold
@@ -53,10 +54,17 @@ class Standing:
 
 
 class Folds:
-    """The only one who reads and writes the journal's events."""
+    """The only one who reads and writes the journal's events. `moved` is told of what it wrote to."""
 
-    def __init__(self, journal: Journal, *, max_bytes: int = 24 * 2**20) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        max_bytes: int = 24 * 2**20,
+        moved: Callable[[SessionMoved], None] | None = None,
+    ) -> None:
         self._journal = journal
+        self._moved = moved
         self._max_bytes = max_bytes
         self._kept: LRUCache[str, Standing] = LRUCache(max_bytes, getsizeof=_weight)
 
@@ -114,6 +122,7 @@ class Folds:
         """
         handle = standing.session.handle
         head = await self._journal.append(handle, expected=standing.head, drafts=drafts, expires_at=expires_at)
+        self._tell(handle, head)
         session = made(head).having(local=head.local)
         return self._keep(
             handle,
@@ -133,7 +142,13 @@ class Folds:
         head = _head_of(then)
         kept = Checkpoint(version=head.version, nonce=head.nonce, state=checkpoint.encoded(then))
         room(len(kept.state), limits.session_bytes // 2, "bytes known by a session", ANOTHER)
-        await self._journal.compact(standing.session.handle, expected=standing.head, checkpoint=kept, draft=draft)
+        handle = standing.session.handle
+        left = await self._journal.compact(handle, expected=standing.head, checkpoint=kept, draft=draft)
+        self._tell(handle, left)
+
+    def _tell(self, handle: str, head: Head) -> None:
+        if self._moved is not None:
+            self._moved(SessionMoved(session_id=handle, version=head.version))
 
     def copied(self) -> tuple[str, ...]:
         """The sessions that are kept here."""

@@ -16,6 +16,7 @@ from typing import get_args
 
 from state import decisions
 from state import fold
+from state.changes import SessionMoved
 from state.commands import Command
 from state.commands import Commands
 from state.commands import Level
@@ -111,10 +112,14 @@ class Sessions:
         max_age_s: float = 90 * 86_400.0,
         new_handle: Callable[[], str] = _new_handle,
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        moved: Callable[[SessionMoved], None] | None = None,
     ) -> None:
-        """`ttl_s`: how long a session lives unused. `max_age_s`: how long it lives at most, however much it is used."""
+        """`ttl_s`: how long a session lives unused. `max_age_s`: how long it lives at most, however much it is used.
+
+        `moved` is told of every session that was written to here, and never raises.
+        """
         self._journal = journal
-        self._commands = Commands(journal, clock=clock, limits=limits, max_age_s=max_age_s)
+        self._commands = Commands(journal, clock=clock, limits=limits, max_age_s=max_age_s, moved=moved)
         self.histories = Histories(journal, self._commands)
         self._clock = clock
         self._ttl_s = ttl_s

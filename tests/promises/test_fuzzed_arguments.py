@@ -119,7 +119,7 @@ async def _asked(parts: Any, tool: str, arguments: dict[str, Any]) -> str | None
 
     conversations = Conversations(keys=(), own=None)
     found = next(each for each in parts.tools if each.name == tool)
-    registered = RegisteredTool.of(found, lambda _handle: None, conversations)
+    registered = RegisteredTool.of(found, conversations)
     request: Any = SimpleNamespace(meta={})
     answered = await registered.run(arguments, Context(request_context=request))
     return answered.content[0].text if answered.is_error else None
