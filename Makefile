@@ -11,14 +11,17 @@ endif
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test serve check bench doctor constraints wheel clean
+.PHONY: help demo cluster-demo test serve check bench doctor constraints wheel clean
 .DEFAULT_GOAL := help
 
 help: ## show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) ## watch a client discover a sample of real data, and keep what it finds
 	@$(BIN)/uds-mcp demo
+
+cluster-demo: $(READY) ## watch two servers share a memory while one is killed and Redis stops
+	@$(BIN)/uds-mcp cluster-demo
 
 test: $(READY) ## run every test
 	@$(BIN)/python -m pytest -q

@@ -61,8 +61,8 @@ def run(arguments: Sequence[str]) -> int:
             return _serve(settings, asked)
         case "doctor":
             return _doctor(settings, as_json=asked.json)
-        case "demo":
-            return _demo()
+        case "demo" | "cluster-demo":
+            return _demo(asked)
         case "stdio" | None:
             return _stdio(settings)
         case _:
@@ -119,10 +119,12 @@ def _doctor(settings: Settings, *, as_json: bool) -> int:
     return EXIT_DONE if examined.ok else EXIT_FAILED
 
 
-def _demo() -> int:
+def _demo(asked: argparse.Namespace) -> int:
+    from server.cluster_demo import show_cluster  # noqa: PLC0415
     from server.demo import show  # noqa: PLC0415
 
-    return EXIT_DONE if show() else EXIT_FAILED
+    shown = show() if asked.command == "demo" else show_cluster(asked.store)
+    return EXIT_DONE if shown else EXIT_FAILED
 
 
 def _log(settings: Settings) -> None:
@@ -151,6 +153,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--stateless", action="store_true", help=_STATELESS)
     serve.add_argument("--inherited", help=argparse.SUPPRESS)  # how a worker is started by the one that watches it
     commands.add_parser("demo", help="watch a client discover the bundled sample, and keep what it finds")
+    cluster = commands.add_parser(
+        "cluster-demo", help="watch two servers share a memory, while one is killed and Redis stops", allow_abbrev=False
+    )
+    cluster.add_argument("--store", choices=("redis", "sqlite"), default="redis", help="what they share")
     doctor = commands.add_parser("doctor", help="check settings, sources, limits and the state directory")
     doctor.add_argument("--json", action="store_true", help="for a program to read")
     add_state_commands(commands)

@@ -40,13 +40,12 @@ def show(command: StdioServerParameters | None = None) -> bool:
 
     None: our own server on the bundled sample.
     """
-    console = _Patient(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     failure: str | None = None
     try:
         with tempfile.TemporaryDirectory(prefix="uds-demo-") as state:
-            asyncio.run(_play(Screen(console), _keeping_in(state, command or own_command())))
+            asyncio.run(_play(Screen(console()), _keeping_in(state, command or own_command())))
     except* (DemoFailed, MCPError, OSError, KeyError) as failed:
-        failure = _told(failed)
+        failure = told_of(failed)
     if failure is not None:
         print(f"uds-mcp demo: {failure}", file=sys.stderr)  # noqa: T201 - said to the person who runs it
         print("`uds-mcp doctor` says what is missing here", file=sys.stderr)  # noqa: T201
@@ -82,7 +81,13 @@ def _introduce(screen: Screen, call: Caller) -> None:
     )
 
 
-def _told(failed: BaseException) -> str:
+def console() -> Console:
+    """Where a demo is shown."""
+    return _Patient(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+
+
+def told_of(failed: BaseException) -> str:
+    """What went wrong, for a person."""
     match _innermost(failed):
         case TimeoutError():
             return "the server did not answer in time"
