@@ -13,7 +13,9 @@ from typing import Final
 _MAGIC: Final = b"UDSR"
 _FORM: Final = 1
 _COMPRESSED: Final = 1
-_FRONT: Final = struct.Struct(">4sBBII")
+_FRONT: Final = struct.Struct(">4sBBI")
+_CHECK: Final = struct.Struct(">I")
+_START: Final = _FRONT.size + _CHECK.size
 COMPRESSED_FROM_BYTES: Final = 4_096
 """Smaller ones fit a page or a packet anyway, and compressing costs more than it saves."""
 LARGEST_BYTES: Final = 32 * 2**20
@@ -43,16 +45,18 @@ def pack(packed: Packed) -> bytes:
     header = json.dumps([packed.under, packed.size_bytes, packed.tags], separators=(",", ":")).encode()
     large = len(packed.body) >= COMPRESSED_FROM_BYTES
     rest = header + (_compressed(packed.body) if large else packed.body)
-    return _FRONT.pack(_MAGIC, _FORM, _COMPRESSED if large else 0, len(header), zlib.crc32(rest)) + rest
+    front = _FRONT.pack(_MAGIC, _FORM, _COMPRESSED if large else 0, len(header))
+    return front + _CHECK.pack(zlib.crc32(rest, zlib.crc32(front))) + rest
 
 
 def unpack(kept: bytes) -> Packed:
     """Raises `Unreadable`, whatever the bytes are."""
-    if len(kept) < _FRONT.size:
+    if len(kept) < _START:
         raise Unreadable("too short")
-    magic, form, flags, header_bytes, check = _FRONT.unpack_from(kept)
-    rest = memoryview(kept)[_FRONT.size :]
-    if magic != _MAGIC or form != _FORM or zlib.crc32(rest) != check or header_bytes > len(rest):
+    magic, form, flags, header_bytes = _FRONT.unpack_from(kept)
+    (check,) = _CHECK.unpack_from(kept, _FRONT.size)
+    rest = memoryview(kept)[_START:]
+    if magic != _MAGIC or form != _FORM or zlib.crc32(rest, zlib.crc32(kept[: _FRONT.size])) != check:
         raise Unreadable("not a result of this form, or damaged")
     body = bytes(rest[header_bytes:])
     under, size_bytes, tags = _header(bytes(rest[:header_bytes]))
