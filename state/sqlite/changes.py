@@ -55,7 +55,6 @@ class SqliteChanges:
         self._turn = asyncio.Lock()
         self._begun = self._blind = self._closed = False
         self._task: asyncio.Task[None] | None = None
-        self._asked: asyncio.Future[Tidings] | None = None
 
     def publish(self, change: Change) -> None:
         if isinstance(change, SessionMoved):
@@ -94,9 +93,6 @@ class SqliteChanges:
             self._task.cancel()
             await asyncio.wait([self._task])
         async with self._turn:
-            if self._asked is not None:
-                await asyncio.wait([self._asked])
-                self._asked.exception()  # nobody else may have asked for it
             self._tail.close()
 
     async def _go_on(self) -> None:
@@ -132,7 +128,7 @@ class SqliteChanges:
 
     async def _in_thread(self, ask: Callable[[], Tidings]) -> Tidings:
         """On another thread, and to its end even if nobody waits for it any more."""
-        self._asked = asked = asyncio.get_running_loop().run_in_executor(None, ask)
+        asked = asyncio.get_running_loop().run_in_executor(None, ask)
         try:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:

@@ -1,7 +1,7 @@
 """The tail of the journal's file: which sessions have moved since the last look, whoever moved them. For readers only.
 
-Events lie in the order of writing, so what is new lies behind what was seen. What was seen is known by session, version
-and nonce, since rows are taken away and numbered anew; and of several sessions, since one may be gone as a whole.
+Events lie in the order of writing, so what is new lies behind what was seen. What was seen is known by session and
+version, since rows are taken away and numbered anew; and of several sessions, since one may be gone as a whole.
 """
 
 import sqlite3
@@ -24,16 +24,16 @@ _MARKED_EVENTS: Final = 512
 # Without an index: the one by session and version would be read from one end to the other to group by it.
 _NEW: Final = (
     "WITH new AS (SELECT n, min(version) AS first, max(rowid) AS newest FROM events NOT INDEXED WHERE rowid > ?1 "
-    "GROUP BY n LIMIT ?2) SELECT new.n, sessions.id, new.first, events.version, events.nonce FROM new "
+    "GROUP BY n LIMIT ?2) SELECT new.n, sessions.id, new.first, events.version FROM new "
     "CROSS JOIN events ON events.rowid = new.newest CROSS JOIN sessions ON sessions.n = new.n ORDER BY new.newest"
 )
 _ENDS: Final = (
     "WITH newest AS (SELECT rowid AS place, n FROM events NOT INDEXED ORDER BY rowid DESC LIMIT ?1), "
     "ends AS (SELECT n, max(place) AS place FROM newest GROUP BY n) "
-    "SELECT ends.n, sessions.id, events.version, events.version, events.nonce FROM ends "
+    "SELECT ends.n, sessions.id, events.version, events.version FROM ends "
     "CROSS JOIN events ON events.rowid = ends.place CROSS JOIN sessions ON sessions.n = ends.n ORDER BY ends.place"
 )
-_PLACE: Final = "SELECT rowid FROM events WHERE n = ? AND version = ? AND nonce = ?"
+_PLACE: Final = "SELECT rowid FROM events WHERE n = ? AND version = ?"
 _STANDING: Final = "SELECT n, ended_at IS NOT NULL FROM sessions WHERE n IN ({})"
 _NOT_OPEN: Final = (0, 0)
 
@@ -62,7 +62,6 @@ class Tidings:
 class _Mark:
     session_id: str
     version: int
-    nonce: str
     over: bool = False
     """It has ended, so that nobody needs to know when it goes."""
 
@@ -134,7 +133,7 @@ class Tail:
             self._mark_ends(connection)
             return Tidings(missed=True)
         self._mark(new)
-        moved = [Moved(session_id=each, n=n, first=first, last=last) for n, each, first, last, _ in new]
+        moved = [Moved(session_id=each, n=n, first=first, last=last) for n, each, first, last in new]
         again = {each.session_id for each in moved}
         return Tidings(moved=(*(each for each in gone if each.session_id not in again), *moved))
 
@@ -154,14 +153,14 @@ class Tail:
     def _after(self, connection: sqlite3.Connection) -> int | None:
         """Where that lies which was seen last. 0: there was nothing. None: nobody knows any more."""
         for n, mark in reversed(self._marks.items()):
-            found = connection.execute(_PLACE, (n, mark.version, mark.nonce)).fetchone()
+            found = connection.execute(_PLACE, (n, mark.version)).fetchone()
             if found is not None:
                 return found[0]
         return None if self._marks else 0
 
-    def _mark(self, rows: Iterable[tuple[int, str, int, int, str]]) -> None:
-        for n, session_id, _, version, nonce in rows:
-            self._marks[n] = _Mark(session_id, version, nonce)
+    def _mark(self, rows: Iterable[tuple[int, str, int, int]]) -> None:
+        for n, session_id, _, version in rows:
+            self._marks[n] = _Mark(session_id, version)
             self._marks.move_to_end(n)
         while len(self._marks) > _MARKS:
             self._marks.popitem(last=False)

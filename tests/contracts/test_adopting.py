@@ -37,6 +37,7 @@ from tests.contracts.adopting_contract import LINK
 from tests.contracts.adopting_contract import AdoptingContract
 from tests.contracts.adopting_contract import AdoptingJournal
 from tests.contracts.adopting_contract import origin
+from tests.contracts.journal_contract import LIFE_S
 from tests.contracts.journal_contract import SCANT
 from tests.contracts.journal_contract import draft
 from tests.contracts.journal_contract import folded
@@ -137,6 +138,20 @@ async def test_an_adopted_session_outlives_its_process_and_is_anchored(path: Pat
         assert await journal.held() == ("s",)
     verification = verify_file(path)
     assert (verification.ok, verification.sessions, verification.events, verification.anchored) == (True, 1, 1, 1)
+
+
+@pytest.mark.anyio
+async def test_an_adopted_session_whose_time_has_come_is_ended_with_the_next_write(
+    path: Path, clock: ManualClock
+) -> None:
+    async with aclosing(SqliteJournal(path, clock=clock)) as journal:
+        for session_id in ("a", "b"):
+            await journal.append(session_id, expected=None, drafts=[draft()], expires_at=clock() + 9 * LIFE_S)
+        await journal.adopt("s", origin(clock))
+        clock.advance(LIFE_S)
+        await written(journal, clock, "c")
+        assert journal.statistics().sessions == 3
+        assert await journal.past("ann") == ("s",)
 
 
 @pytest.mark.anyio

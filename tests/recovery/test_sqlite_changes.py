@@ -109,6 +109,7 @@ async def test_what_others_wrote_is_told_once_for_each_session_in_the_order_of_w
     head = await went_on(other, clock, "s", head, {})
     await went_on(other, clock, "before", before, {}, {})
     assert await heard(changes, ear) == [moved("t", 1), moved("s", 3), moved("before", 3)]
+    clock.advance(60)
     await went_on(other, clock, "s", head)
     assert await heard(changes, ear) == [moved("s", 4)]
 
@@ -264,6 +265,9 @@ async def test_a_file_that_cannot_be_read_is_said_once_and_nothing_is_lost_meanw
     await written(other, clock, "t")
     put(away, path)
     assert await heard(changes, ear) == [moved("t", 1)]
+    put(path, away)
+    assert await heard(changes, ear) == [Missed()]
+    put(away, path)
 
 
 async def test_a_file_that_is_no_database_is_said_once(changes: SqliteChanges, path: Path, clock: ManualClock) -> None:
