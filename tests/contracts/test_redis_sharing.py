@@ -28,6 +28,7 @@ from state.redis.journal import RedisJournal
 from state.redis.keys import Keys
 from state.redis.lua_lives import GRACE_S
 from state.redis.lua_lives import SLACK_S
+from state.redis.lua_writing import CHECKPOINTS
 from tests.conftest import ManualClock
 from tests.contracts.journal_contract import SCANT
 from tests.contracts.journal_contract import draft
@@ -385,7 +386,8 @@ async def test_all_that_is_kept_of_state_lies_in_one_slot_and_nothing_stays_when
         assert await journal.checkpoint(name) == folded(head)
     clock.advance(60)
     await journal.append("z", expected=None, drafts=[draft()], expires_at=clock() + 500)
-    await journal.append("e", expected=None, drafts=[draft()], expires_at=clock())
+    head = await journal.append("e", expected=None, drafts=[draft()], expires_at=clock())
+    assert await journal.revive("e", expires_at=clock() + 1) == head
     for _ in range(2):
         assert {_asked(server, "CLUSTER", "KEYSLOT", each) for each in _keys(server)} == {
             _asked(server, "CLUSTER", "KEYSLOT", "{s}")
@@ -396,8 +398,10 @@ async def test_all_that_is_kept_of_state_lies_in_one_slot_and_nothing_stays_when
     for _ in range(3):
         clock.advance(10 + GRACE_S)
         await journal.append("e", expected=None, drafts=[draft()], expires_at=clock())
-    left = set(_keys(server)) - {Keys().sequence, Keys().log}
-    assert {each.rpartition(":")[2] for each in left} <= {"e", "ended", "ann"}, left
+    await journal.append("last", expected=None, drafts=[draft()], expires_at=clock())
+    await journal.discard("last", expected=Head(version=1, nonce=(await journal.marks("ann"))["last"].nonce))
+    await journal.discard("e", expected=Head(version=1, nonce=(await journal.marks("ann"))["e"].nonce))
+    assert set(_keys(server)) == {Keys().sequence, Keys().log}
 
 
 @pytest.mark.anyio
@@ -467,3 +471,62 @@ async def test_a_long_history_is_decoded_beside_the_loop_so_that_others_are_serv
         assert threads.given == 0
         await journal.read("long")
         assert threads.given == 1
+
+
+@pytest.mark.anyio
+async def test_a_history_that_took_another_course_to_the_same_version_is_not_gone_on_with(
+    opened: Opened, server: RedisServer, clock: ManualClock
+) -> None:
+    one, two = await opened(), await opened()
+    mine = await written(one, clock, "s", {"n": 1})
+    server.ask("FLUSHALL")
+    theirs = await written(two, clock, "s", {"n": 2})
+    assert mine.version == theirs.version
+    with pytest.raises(VersionMoved) as refused:
+        await went_on(one, clock, "s", mine)
+    assert refused.value.head == theirs
+
+
+@pytest.mark.anyio
+async def test_few_checkpoints_are_kept_however_many_are_made(
+    opened: Opened, server: RedisServer, clock: ManualClock
+) -> None:
+    journal = await opened()
+    base = await written(journal, clock, "s")
+    head = await journal.compact("s", expected=base, checkpoint=folded(base), draft=draft())
+    for _ in range(6):
+        journal.keep_checkpoint("s", folded(head))
+        assert await journal.checkpoint("s") == folded(head)
+        head = await went_on(journal, clock, "s", head)
+    assert _asked(server, "HLEN", f"{Keys().tag}c:s") == f":{1 + CHECKPOINTS}\r\n"
+
+
+@pytest.mark.anyio
+async def test_a_key_that_went_back_to_a_revived_session_stays_there_when_a_later_one_ends(
+    opened: Opened, clock: ManualClock
+) -> None:
+    journal = await opened()
+    drafts = [draft(key="once")]
+    first = await journal.append("first", expected=None, drafts=drafts, expires_at=clock() + 100)
+    await journal.append("first", expected=first, drafts=[draft()], expires_at=clock())
+    await journal.append("later", expected=None, drafts=drafts, expires_at=clock() + 100)
+    clock.advance(100)
+    await journal.revive("first", expires_at=clock() + 100)
+    await written(journal, clock, "any")
+    assert await journal.past("ann") == ("later",)
+    with pytest.raises(AlreadyOpened) as refused:
+        await journal.append("t", expected=None, drafts=drafts, expires_at=clock() + 100)
+    assert refused.value.session_id == "first"
+
+
+@pytest.mark.anyio
+async def test_where_no_past_is_kept_what_a_session_held_goes_as_it_ends(
+    opened: Opened, server: RedisServer, clock: ManualClock
+) -> None:
+    journal = await opened(kept_past_s=0)
+    head = await written(journal, clock, "s", {"text": "secret"})
+    journal.keep_checkpoint("s", folded(head))
+    assert await journal.checkpoint("s") == folded(head)
+    await journal.append("s", expected=head, drafts=[draft()], expires_at=clock())
+    assert not {f"{Keys().tag}{each}" for each in ("e:s", "c:s", "ends", "o:ann")} & set(_keys(server))
+    assert await journal.revive("s", expires_at=clock() + 100) is None

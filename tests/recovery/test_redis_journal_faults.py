@@ -90,6 +90,24 @@ async def test_a_write_whose_answer_is_lost_is_neither_lost_nor_doubled(
 
 
 @pytest.mark.anyio
+async def test_who_adopts_discards_or_revives_and_gets_no_answer_is_told_what_became_of_it(
+    opened: Opened, server: RedisServer, clock: ManualClock
+) -> None:
+    with fault_proxy(server.port) as proxy:
+        journal = await opened(port=proxy.port)
+        head = await written(journal, clock, "s")
+        proxy.snip(asked=b"EVAL")
+        assert await journal.adopt("a", _origin(head, clock() + 100))
+        assert not await journal.adopt("a", _origin(head, clock() + 100))
+        proxy.snip(asked=b"EVAL")
+        await journal.discard("a", expected=head)
+        end = await journal.append("s", expected=head, drafts=[draft()], expires_at=clock())
+        proxy.snip(asked=b"EVAL")
+        assert await journal.revive("s", expires_at=clock() + 100) == end
+        assert (proxy.snipped, await journal.held()) == (3, ("s",))
+
+
+@pytest.mark.anyio
 async def test_what_stays_unknown_is_said_and_can_be_asked_again(
     opened: Opened, server: RedisServer, clock: ManualClock
 ) -> None:
