@@ -184,15 +184,6 @@ class AdoptingContract:
         await journal.adopt("s", origin(clock))
         assert (await found(journal, "s")).expires_at == clock() + LIFE_S
 
-    async def test_a_session_that_was_touched_to_its_end_gives_way_in_the_same_instant(
-        self, journal: AdoptingJournal, clock: ManualClock
-    ) -> None:
-        await written(journal, clock, "s")
-        await journal.touch("s", expires_at=clock())
-        assert await journal.adopt("s", origin(clock))
-        chapter = await found(journal, "s")
-        assert (chapter.head, chapter.expires_at) == (BEHIND, clock() + LIFE_S)
-
     async def test_its_key_is_claimed_if_it_is_free(self, journal: AdoptingJournal, clock: ManualClock) -> None:
         await journal.adopt("s", origin(clock, key="once"))
         with pytest.raises(AlreadyOpened) as refused:

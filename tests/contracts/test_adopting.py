@@ -155,6 +155,18 @@ async def test_an_adopted_session_whose_time_has_come_is_ended_with_the_next_wri
 
 
 @pytest.mark.anyio
+async def test_a_session_that_was_touched_to_its_end_gives_way_in_the_same_instant(
+    path: Path, clock: ManualClock
+) -> None:
+    async with aclosing(SqliteJournal(path, clock=clock)) as journal:
+        await written(journal, clock, "s")
+        await journal.touch("s", expires_at=clock())
+        assert await journal.adopt("s", origin(clock))
+        chapter = await found(journal, "s")
+        assert (chapter.head, chapter.expires_at) == (BEHIND, clock() + LIFE_S)
+
+
+@pytest.mark.anyio
 async def test_what_is_discarded_leaves_no_row_and_no_anchor(path: Path, clock: ManualClock) -> None:
     async with aclosing(SqliteJournal(path, clock=clock)) as journal:
         await journal.adopt("s", origin(clock, key="once", text="a secret"))
