@@ -35,7 +35,7 @@ class Program:
         self.name = name
         self._command = tuple(command)
         self._ready = ready
-        self._environ = {**get_default_environment(), **environ}  # settings of whoever runs the demo are not inherited
+        self.environ = {**get_default_environment(), **environ}  # settings of whoever runs the demo are not inherited
         self._running: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._said = collections.deque[str](maxlen=20)
@@ -48,7 +48,7 @@ class Program:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=self._environ,
+            env=self.environ,
         )
         is_ready = asyncio.Event()
         self._reading = asyncio.create_task(self._read(self._running, is_ready))
@@ -91,7 +91,24 @@ class Server(Program):
         self.instance = Instance(name, free_port())
         ours = own_command()
         serve = ("serve", "--http", "--stateless", "--port", str(self.instance.port))
-        super().__init__(name, [ours.command, *ours.args, *serve], ready="listening", environ=environ)
+        self._ours = (ours.command, *ours.args)
+        super().__init__(name, [*self._ours, *serve], ready="listening", environ=environ)
+
+    async def beside(self, *arguments: str) -> str:
+        """What our command says with the settings of this server, while it runs. Raises `DemoFailed`."""
+        running = await asyncio.create_subprocess_exec(
+            *self._ours,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=self.environ,
+        )
+        async with asyncio.timeout(_START_WITHIN_S):
+            said = (await running.communicate())[0].decode(errors="replace")
+        if running.returncode:
+            raise DemoFailed(f"uds-mcp {arguments[0]}: {said.strip()}")
+        return said
 
 
 class Redis(Program):

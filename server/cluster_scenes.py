@@ -23,6 +23,7 @@ _SCHEMA = "flights"
 _BY_ORIGIN = "SELECT origin, round(avg(dep_delay), 1) AS mean_delay_min FROM flights GROUP BY 1 ORDER BY 2 DESC"
 _BACK_WITHIN_S = 30.0
 _LOOK_AGAIN_S = 0.1
+_SHOWN_LINES = 4
 
 
 @dataclass(slots=True)
@@ -44,7 +45,8 @@ class Cluster:
     async def __call__(self, tool: str, **arguments: object) -> Told:
         """Call a tool, and show who answered. Raises `DemoFailed`."""
         told = await self.call(tool, **arguments)
-        self.screen.line(f"{tool}: answered by {self.answered[-1].name} in {told.waited_ms:,.1f} ms{marked(told)}")
+        degraded = ", degraded" if told.answer.get("degraded") else ""
+        self.screen.line(f"{tool}: answered by {self.answered[-1].name} in {told.waited_ms:,.1f} ms{degraded}")
         return told
 
     async def remember(self, key: str, value: str) -> Told:
@@ -53,12 +55,6 @@ class Cluster:
         )
         self.kept[key] = value
         return told
-
-
-def marked(told: Told) -> str:
-    """What an answer says about the store being away."""
-    degraded = told.answer.get("degraded")
-    return f", degraded: {degraded}" if degraded else ""
 
 
 async def explore(cluster: Cluster) -> None:
@@ -101,6 +97,7 @@ async def redis_is_away(cluster: Cluster, redis: Redis) -> None:
     ]
     if not all(each.answer.get("degraded") for each in told):
         raise DemoFailed("an answer did not say that Redis is away")
+    cluster.screen.line(str(told[-1].answer["degraded"]), "yellow")
     slowest_ms = max(each.waited_ms for each in told)
     cluster.screen.line(f"{len(told)} calls without Redis, the slowest took {slowest_ms:,.1f} ms", "cyan")
     cluster.screen.step("Redis starts", "what each server kept is brought together")
@@ -154,3 +151,10 @@ async def history(cluster: Cluster) -> None:
     if not told.answer["verified"]:
         raise DemoFailed("the hash chain of the session's history does not hold")
     cluster.screen.line("hash chain verified", "dim")
+    for command in (("timeline", cluster.session), ("verify", cluster.session)):
+        cluster.screen.step(f"uds-mcp {command[0]}", "the same for an operator, beside the servers")
+        said = await cluster.servers[0].beside(*command)
+        for line in said.splitlines()[-_SHOWN_LINES:]:
+            cluster.screen.line(line.rstrip(), "dim")
+        if command[0] == "timeline" and (lost := [key for key in cluster.kept if key not in said]):
+            raise DemoFailed(f"the timeline does not show {', '.join(lost)}")

@@ -17,6 +17,7 @@ from server.http_listen import Listen
 from server.mcp_server import build_server
 from server.parts import open_parts
 from server.request_keys import ring_of
+from server.request_keys_shared import kept_shared
 from server.serve_signals import Stop
 from server.settings import Settings
 from sources.duckdb.source import DuckDBSource
@@ -65,8 +66,9 @@ async def _serve(
     prestarted: DuckDBSource,
     ready: Callable[[], None],
 ) -> None:
-    async with open_parts(settings, prestarted) as parts:
-        server = build_server(parts, settings, ring=ring_of(settings))
+    ring = ring_of(settings)
+    async with open_parts(settings, prestarted) as parts, kept_shared(ring, parts.store.wire, parts.store.keys):
+        server = build_server(parts, settings, ring=ring)
         add_health_routes(server, parts)
         app = build_app(server, settings, host=listen.host, legacy_sse=listen.legacy_sse, stateless=listen.stateless)
         config = uvicorn.Config(

@@ -1,6 +1,5 @@
 """What the cluster demo takes for lost: every finding that was acknowledged and is not there, or not as it was."""
 
-from server.cluster_scenes import marked
 from server.cluster_scenes import missing
 from server.demo_calls import Told
 
@@ -18,8 +17,3 @@ def test_nothing_is_missing_when_all_is_there() -> None:
 def test_what_is_gone_and_what_has_changed_is_missing() -> None:
     assert missing(_KEPT, _told(a="1")) == ["b"]
     assert missing(_KEPT, _told(a="1", b="another")) == ["b"]
-
-
-def test_an_answer_that_is_degraded_says_so_on_the_screen() -> None:
-    assert marked(_told()) == ""
-    assert "Redis is away" in marked(Told(answer={"degraded": "Redis is away"}, waited_ms=1.0))
