@@ -212,7 +212,9 @@ async def _carried_out(client: Client, wish: _Wish) -> Told:
     except MCPError as fault:
         if "timed out" in str(fault):
             return Told()
-        raise
+        if "Connection closed" in str(fault):
+            raise
+        return Told(refusal=str(fault))
     if result.is_error:
         return Told(refusal="".join(each.text for each in result.content if isinstance(each, TextContent)))
     return Told(answer=result.structured_content)
