@@ -16,6 +16,7 @@ from server.own_history import OwnHistories
 from server.results_store import open_results
 from server.settings import Settings
 from server.state_store import open_store
+from server.store import Store
 from sources.duckdb.source import DuckDBSource
 from sources.errors import SourceError
 from sources.protocol import Source
@@ -45,6 +46,7 @@ class Parts:
     """What this instance tells the others that share its state, and hears of them."""
     state_notice: Callable[[], str | None]
     """What is wrong with where state is kept, for a person. None: nothing."""
+    store: Store
     ports: Ports
     tools: tuple[Tool, ...]
     resources: Resources
@@ -111,6 +113,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             sessions=sessions,
             changes=changes,
             state_notice=store.notice,
+            store=store,
             ports=ports,
             tools=toolbox(ports, query_timeout_most_s=settings.query_timeout_s),
             resources=Resources(ports),

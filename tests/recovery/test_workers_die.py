@@ -13,6 +13,7 @@ from contextlib import closing
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -20,6 +21,8 @@ from mcp import Client
 from mcp import MCPError
 from mcp_types import CallToolResult
 
+from tests.redis_server import RedisServer
+from tests.redis_server import redis_binary
 from tests.uds_process import UdsProcess
 
 _WITHIN_S = 30.0
@@ -86,6 +89,14 @@ async def _told(serving: UdsProcess, tool: str, **arguments: object) -> CallTool
     with anyio.fail_after(_WITHIN_S):
         async with Client(f"{serving.address}/mcp") as client:
             return await client.call_tool(tool, arguments)
+
+
+async def _keys(serving: UdsProcess, session: str) -> set[str]:
+    """Of the findings that are there."""
+    told = await _told(serving, "recall", session=session)
+    assert told.structured_content is not None
+    findings: list[dict[str, Any]] = told.structured_content["findings"]
+    return {each["key"] for each in findings}
 
 
 @pytest.mark.anyio
@@ -186,6 +197,29 @@ def test_workers_that_cannot_start_say_why_once_each_and_end_it_all(tmp_path: Pa
     assert serving.stop() == 1
     assert 1 <= serving.log.count("is not a journal of uds-mcp") <= 2
     assert "listening" not in serving.log
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(redis_binary() is None, reason="redis-server is not installed")
+async def test_workers_that_share_redis_lose_nothing_that_either_was_told_while_it_was_away(tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path / "redis", options=("--appendonly", "yes", "--appendfsync", "always"))
+    redis.start()
+    try:
+        with _crew(tmp_path, environ={"STATE_STORE_TYPE": "redis", "REDIS_URL": redis.url}) as serving:
+            opened = await _told(serving, "open_session", goal="outlives Redis")
+            assert opened.structured_content is not None
+            session = opened.structured_content["session"]
+            redis.kill()
+            wanted = {f"k{number}" for number in range(8)}
+            for key in wanted:  # over connections of their own, so that both workers are told some
+                kept = await _told(serving, "remember", session=session, kind="finding", key=key, value=key)
+                assert not kept.is_error, kept
+            redis.start()
+            with anyio.fail_after(_WITHIN_S):
+                while await _keys(serving, session) != wanted:
+                    pass  # each look is a call, and takes its time
+    finally:
+        redis.kill()
 
 
 def test_workers_that_die_again_and_again_are_given_up_with_an_exit_code(tmp_path: Path) -> None:
