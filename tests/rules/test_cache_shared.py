@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import cast
 
@@ -12,7 +13,6 @@ import anyio.lowlevel
 import pytest
 
 from sources.duckdb.source import DuckDBSource
-from sources.protocol import Source
 from state.cache import Hit
 from state.cache import Loaded
 from state.cache import ResultCache
@@ -29,6 +29,9 @@ from tools.answer import Prepared
 from tools.ports import Notes
 from tools.ports import Ports
 from tools.shared import shared_as
+
+if TYPE_CHECKING:
+    from sources.protocol import Source
 
 pytestmark = pytest.mark.anyio
 
