@@ -59,11 +59,12 @@ class RedisJournal:
     """A `Journal`, `Past`, `Marks` and `Adopting` for one event loop. The wire is closed by who opened it.
 
     `origin`: names this instance in what it announces. Ended sessions are kept for `kept_past_s` seconds (0: not at
-    all); `past_bytes`: what those of one owner may hold together (None: as much as the live ones). `shared_clock`: the
-    time that all instances go by; None: Redis's own. Every method that asks Redis may raise `Away`.
+    all); `past_bytes`: what those of one owner may hold together (None: as much as the live ones), and there are never
+    more than `past_sessions`. `shared_clock`: the time that all instances go by; None: Redis's own. Every method that
+    asks Redis may raise `Away`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a thing of its own that may be asked for
         self,
         wire: Wire,
         *,
@@ -73,6 +74,7 @@ class RedisJournal:
         quota: Quota = Quota(),  # noqa: B008 - frozen
         kept_past_s: float = 30 * 86_400.0,
         past_bytes: int | None = None,
+        past_sessions: int = 5_000,
         shared_clock: Callable[[], float] | None = None,
     ) -> None:
         self._wire = wire
@@ -81,6 +83,7 @@ class RedisJournal:
         self._origin = origin
         self._quota = quota
         self._kept_s = repr(float(kept_past_s))
+        self._past_sessions = past_sessions
         self._past_bytes = quota.size_bytes if past_bytes is None else past_bytes
         self._time = SharedTime(clock, shared_clock)
         self._known = Known()
@@ -253,6 +256,7 @@ class RedisJournal:
             *(self._quota.sessions, self._quota.events, self._quota.size_bytes),
             *(new.head.version, new.nonce, new.head.link, new.size_bytes),
             *(("", "", "") if checkpoint is None else (checkpoint.version, checkpoint.nonce, sealed(checkpoint))),
+            self._past_sessions,
             *new.records,
         )
         answer = await self._announced(session_id, new.head.version, APPEND, arguments)

@@ -139,9 +139,10 @@ local function sweep(kept, most)
 end
 
 -- Of the ended sessions of one owner, those that ended first give way to later ones.
-local function make_room(owner, most_bytes, most)
+local function make_room(owner, most_bytes, most_sessions, most)
   for _ = 1, most do
-    if tonumber(call('HGET', tag .. 'q:' .. owner, 'p') or '0') <= most_bytes then return end
+    local few = call('ZCARD', tag .. 'p:' .. owner) <= most_sessions
+    if few and tonumber(call('HGET', tag .. 'q:' .. owner, 'p') or '0') <= most_bytes then return end
     local oldest = call('ZRANGE', tag .. 'p:' .. owner, 0, 0)[1]
     local s = oldest and found(oldest)
     if not s then return end

@@ -17,12 +17,12 @@ SWEPT: Final = 8
 _ARGUMENTS: Final = """
 local channel, told, id = ARGV[3], ARGV[4], ARGV[5]
 local expected_version, expected_nonce, wanted_end = tonumber(ARGV[6]), ARGV[7], ARGV[8]
-local kept, past_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
+local kept, past_bytes, past_sessions = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[28])
 local opener, has_key, key, forced = ARGV[14], ARGV[15] == '1', ARGV[16], ARGV[17] == '1'
 local quota = {tonumber(ARGV[18]), tonumber(ARGV[19]), tonumber(ARGV[20])}
 local version, nonce, link, new_bytes = tonumber(ARGV[21]), ARGV[22], ARGV[23], tonumber(ARGV[24])
 local base_version, base_nonce, base = tonumber(ARGV[25]), ARGV[26], ARGV[27]
-local FIRST = 28
+local FIRST = 29
 local events_key = tag .. 'e:' .. id
 """
 
@@ -148,7 +148,7 @@ call('ZADD', owned, s.accessed, id)
 if ending then finish(s, stamp, kept) else keep_until(id, tonumber(expires), kept) end
 announce(KEYS[7], KEYS[8], KEYS[9], channel, told)
 if not live or version % {SWEPT} == 0 then pcall(sweep, kept, {SWEPT}) end
-if not live or ending then pcall(make_room, owner, past_bytes, {SWEPT}) end
+if not live or ending then pcall(make_room, owner, past_bytes, past_sessions, {SWEPT}) end
 return done()
 """
 

@@ -69,6 +69,7 @@ async def opened(server: RedisServer, clock: ManualClock) -> AsyncIterator[Opene
             quota: Quota = Quota(),  # noqa: B008 - frozen
             kept_past_s: float = 1_000.0,
             past_bytes: int | None = None,
+            past_sessions: int = 5_000,
             own_clock: Callable[[], float] | None = None,
             deadline_s: float = 2.0,
         ) -> RedisJournal:
@@ -82,6 +83,7 @@ async def opened(server: RedisServer, clock: ManualClock) -> AsyncIterator[Opene
                 quota=quota,
                 kept_past_s=kept_past_s,
                 past_bytes=past_bytes,
+                past_sessions=past_sessions,
                 shared_clock=None if own_clock else clock,
             )
             stack.push_async_callback(made.aclose)
@@ -370,6 +372,9 @@ async def test_of_ended_sessions_the_oldest_give_way_when_they_hold_too_much(
         clock.advance(1)
         await journal.append(f"s{number}", expected=head, drafts=[draft()], expires_at=clock())
     assert await journal.past("ann") == ("s5", "s4", "s3")
+    frugal = await opened(past_sessions=1)
+    await written(frugal, clock, "any")
+    assert await journal.past("ann") == ("s5",)
 
 
 @pytest.mark.anyio
