@@ -145,7 +145,8 @@ class Reader:
         if held is not None and not held.goes_on(mark, chapter, dropped):
             raise HistoryRewritten
         new = tuple(event for event in chapter.events if after < event.version <= mark.version)
-        self._held[handle] = _Held(mark, dropped)
+        seen = any(event.version == mark.version for event in chapter.events)
+        self._held[handle] = _Held(mark, dropped, seen)
         self._counted[handle] = _Counted(mark.content, row.events, len(findings))
         return Entries(ended=mark.ended, session=row, findings=findings, events=await _event_rows(handle, new))
 
@@ -164,12 +165,20 @@ class _Held:
     mark: Mark
     dropped: int
     """Events at its beginning that were compacted."""
+    seen: bool
+    """Whether the event it stood at was there; not so of one that was adopted and not written to since."""
 
     def goes_on(self, mark: Mark, chapter: Chapter, dropped: int) -> bool:
         """Whether everything that was seen is still there as it was."""
         last = next((event for event in chapter.events if event.version == self.mark.version), None)
         is_there = last is not None and last.nonce == self.mark.nonce
+        if not self.seen:
+            is_there = (mark.version, mark.nonce) == (self.mark.version, self.mark.nonce) or self._begins(chapter)
         return is_there and dropped <= self.dropped and mark.size_bytes >= self.mark.size_bytes
+
+    def _begins(self, chapter: Chapter) -> bool:
+        """Whether the first kept event is the one behind where it stood."""
+        return bool(chapter.events) and chapter.events[0].version == self.mark.version + 1
 
 
 def _still(counted: _Counted, mark: Mark | None) -> bool:

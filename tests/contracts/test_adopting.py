@@ -11,10 +11,16 @@ from pathlib import Path
 import anyio
 import pytest
 
+from state.checkpoint import encoded
+from state.journal import Checkpoint
 from state.journal import Head
+from state.journal import Origin
 from state.journal import Quota
 from state.journal import VersionMoved
+from state.ledger import HistoryRewritten
+from state.ledger import Ledger
 from state.memory import MemoryJournal
+from state.sessions import Sessions
 from state.sqlite.anchors import Anchors
 from state.sqlite.anchors import keep_heads
 from state.sqlite.anchors import read_heads
@@ -361,3 +367,26 @@ async def test_a_history_whose_beginning_is_cut_off_does_not_pass_for_an_adopted
         )
     (wrong,) = verify_file(path).wrong
     assert "no event says that they were compacted" in wrong.fault
+
+
+@pytest.mark.anyio
+async def test_the_history_of_an_adopted_session_is_read_on_and_not_again(path: Path, clock: ManualClock) -> None:
+    async with aclosing(SqliteJournal(path, clock=clock)) as journal:
+        session = await Sessions(MemoryJournal(clock), clock=clock).open(principal="ann")
+        version, _, nonce = session.etag.partition("-")
+        known = Checkpoint(version=int(version), nonce=nonce, state=encoded(session))
+        behind = Head(version=known.version, nonce=nonce)
+        ends = clock() + LIFE_S
+        came = Origin(owner="ann", key=None, checkpoint=known, link=b"", expires_at=ends)
+        assert await journal.adopt(session.handle, came)
+        reader = Ledger(journal, Sessions(journal, clock=clock).histories, "ann").reader()
+        read: list[list[int]] = []
+        for _ in range(2):
+            read += [[row.version for row in each.events] async for each in reader.entries()]
+        head = await went_on(journal, clock, session.handle, behind, {"n": 1})
+        for _ in range(2):
+            read += [[row.version for row in each.events] async for each in reader.entries()]
+        await journal.discard(session.handle, expected=head)
+        with pytest.raises(HistoryRewritten):
+            _ = [each async for each in reader.entries()]
+    assert read == [[], [], [2], []]
