@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from state.redis.address import Place
+from state.redis.calls import Seen
+from state.redis.calls import packed
 from state.redis.gathering import Lane
-from state.redis.gathering import Seen
-from state.redis.gathering import packed
 from state.redis.link import Link
 from state.redis.replies import Broken
 from state.redis.replies import Wrong

@@ -12,11 +12,11 @@ from typing import Any
 from state.breaker import Breaker
 from state.redis.address import DEADLINE_S
 from state.redis.address import Address
-from state.redis.gathering import CONNECTING_LEAST_S
+from state.redis.calls import Seen
+from state.redis.calls import packed
 from state.redis.gathering import Crowded
-from state.redis.gathering import Seen
-from state.redis.gathering import packed
 from state.redis.keys import Keys
+from state.redis.line import CONNECTING_LEAST_S
 from state.redis.replies import Broken
 from state.redis.replies import Wrong
 from state.redis.routes import Route
@@ -198,7 +198,6 @@ class RedisWire:
             await asyncio.sleep(self._breaker.next_probe_s())
         self._probing = None
         if not reason and self._breaker.probed():
-            self._route.renew()
             self._tell()
 
     async def _fault(self) -> str:

@@ -10,9 +10,9 @@ from typing import cast
 
 from state.redis.address import Address
 from state.redis.address import Place
+from state.redis.calls import Seen
+from state.redis.calls import packed
 from state.redis.cluster import Spread
-from state.redis.gathering import Seen
-from state.redis.gathering import packed
 from state.redis.link import Link
 from state.redis.link import Raw
 from state.redis.link import made

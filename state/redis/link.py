@@ -20,7 +20,7 @@ from redis.exceptions import ResponseError
 
 from state.redis.address import Address
 from state.redis.address import Place
-from state.redis.gathering import packed
+from state.redis.calls import packed
 from state.redis.replies import Broken
 from state.redis.replies import Wrong
 from state.redis.replies import wrong
@@ -60,11 +60,12 @@ class Link:
         try:
             await self._raw.connect()
         except (RedisError, OSError) as error:
-            raise Broken(_told(error), answer=_answer(error)) from None
+            answer = _answer(error)
+            raise Broken((answer and answer.not_now) or _told(error), answer=answer) from None
         await self.send(PING)
         reply = await self.read()
         if isinstance(reply, Wrong) and reply.code != "NOPERM":
-            raise Broken(reply.text, answer=reply)
+            raise Broken(reply.not_now or reply.text, answer=reply)
 
     async def spoiled(self) -> bool:
         """Whether the other side has closed it, or said something nobody asked for, while it rested."""

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 from typing import Any
 from typing import Protocol
 
+from state.redis.calls import Seen
 from state.redis.gathering import Lane
-from state.redis.gathering import Seen
 from state.redis.replies import Wrong
 
 if TYPE_CHECKING:
