@@ -13,7 +13,6 @@ from functools import partial
 
 from server import __version__
 from server.own_history import OwnHistories
-from server.results_store import open_results
 from server.settings import Settings
 from server.state_store import open_store
 from server.store import Store
@@ -75,15 +74,15 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
     async with AsyncExitStack() as stack:
         embedded = prestarted or prestart(settings)
         stack.push_async_callback(embedded.aclose)
+        store = await stack.enter_async_context(open_store(settings))
         cache = ResultCache(
             clock=time.monotonic,
             ttl_s=settings.cache_ttl_s or 1.0,
             max_bytes=settings.cache_max_bytes,
-            tier=open_results(settings),
+            tier=store.results,
             release=__version__,
         )
         stack.push_async_callback(cache.aclose)
-        store = await stack.enter_async_context(open_store(settings))
         changes = _heeded(store.changes, cache)
         sessions = _sessions(store.journal, changes, settings)
         histories = OwnHistories(store.journal, sessions)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from server.local_store import opened_or_memory
+from server.results_store import shared_results
 from server.settings import Settings
 from server.store import Store
 from state.redis.address import parse
@@ -60,6 +61,7 @@ async def open_shared_store(settings: Settings, away: Path) -> AsyncGenerator[St
             notice=notice,
             hint=local.notice,
             changes=changes,
+            results=shared_results(settings, wire, keys),
             alone=lambda: journal.away,
             wire=wire,
             keys=keys,

@@ -2,17 +2,23 @@
 
 import hashlib
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from server.local_store import LocalStore
 from server.local_store import in_memory
 from server.local_store import opened_or_memory
+from server.results_store import results_file
 from server.settings import Settings
 from server.store import StateRefused
 from server.store import Store
 from state.local_changes import LocalChanges
+from state.sqlite.changes import SqliteChanges
 from state.sqlite.file import JOURNAL_NAME
+
+if TYPE_CHECKING:
+    from state.changes import Changes
 
 _AWAY_FOLDER = "away"
 
@@ -47,16 +53,24 @@ async def open_store(settings: Settings) -> AsyncGenerator[Store]:
         async with open_shared_store(settings, away_path(settings)) as shared:
             yield shared
         return
-    local = _local(settings)
-    changes = LocalChanges()
-    try:
-        yield Store(journal=local.journal, notice=local.notice, hint=local.notice, changes=changes)
-    finally:
-        await changes.aclose()
-        await local.aclose()
+    async with AsyncExitStack() as stack:
+        store = _in_memory(settings) if settings.store == "memory" else _in_a_file(settings, stack)
+        stack.push_async_callback(store.changes.aclose)
+        yield store
 
 
-def _local(settings: Settings) -> LocalStore:
-    if settings.store == "memory":
-        return in_memory(settings)
-    return opened_or_memory(journal_path(settings), settings)
+def _in_memory(settings: Settings) -> Store:
+    local = in_memory(settings)
+    return Store(journal=local.journal, notice=local.notice, hint=local.notice, changes=LocalChanges())
+
+
+def _in_a_file(settings: Settings, stack: AsyncExitStack) -> Store:
+    """Shared by the processes of this machine, unless no file can be used."""
+    local = opened_or_memory(journal_path(settings), settings)
+    stack.push_async_callback(local.aclose)
+    results = results_file(settings)
+    if local.durable_at is None:
+        changes: Changes = LocalChanges()
+    else:
+        changes = SqliteChanges(journal_path(settings), news=None if results is None else results.news)
+    return Store(journal=local.journal, notice=local.notice, hint=local.notice, changes=changes, results=results)

@@ -7,6 +7,7 @@ from state.changes import Changes
 from state.journal import Journal
 from state.redis.keys import Keys
 from state.redis.wire import Wire
+from state.tier import ResultTier
 
 
 class StateRefused(Exception):
@@ -19,7 +20,7 @@ def _together() -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """The journal, who tells of its changes, and a word on how it fares."""
+    """The journal, who tells of changes, where results are kept, and a word on how it fares."""
 
     journal: Journal
     notice: Callable[[], str | None]
@@ -27,6 +28,8 @@ class Store:
     hint: Callable[[], str | None]
     """As much of that as an assistant should hear beside its answers. None: nothing that these do not say."""
     changes: Changes
+    results: ResultTier | None = None
+    """Where results are kept beyond the process; closed by the cache before it. None: nowhere."""
     alone: Callable[[], bool] = _together
     """Whether this machine goes on without the place where sessions are shared."""
     wire: Wire | None = None
