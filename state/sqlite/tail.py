@@ -90,7 +90,7 @@ class Tail:
     def stirred(self) -> bool:
         """Whether there is a reason to look. A few microseconds."""
         connection = self._connection
-        return connection is None or _file_of(self._path) != self._file or _data_version(connection) != self._seen
+        return connection is None or _file_of(self._path) != self._file or _write_seen(connection) != self._seen
 
     def look(self) -> Tidings:
         """What happened since the last look. About 0.2 ms, and more the more is new."""
@@ -100,7 +100,7 @@ class Tail:
             self.begin()
             return Tidings(missed=True)
         connection = self._opened()
-        seen = _data_version(connection)  # what is written from now on is looked at once more
+        seen = _write_seen(connection)  # what is written from now on is looked at once more
         with snapshot(connection):
             tidings = self._tidings(connection)
         self._seen = seen
@@ -166,7 +166,7 @@ class Tail:
             self._marks.popitem(last=False)
 
 
-def _data_version(connection: sqlite3.Connection) -> int:
+def _write_seen(connection: sqlite3.Connection) -> int:
     """Another one whenever somebody else has written."""
     (seen,) = connection.execute("PRAGMA data_version").fetchone()
     return seen
