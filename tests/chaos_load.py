@@ -8,6 +8,7 @@ the same idempotency key. No value is written twice.
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
@@ -75,7 +76,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Who calls what. `seconds` is how long new calls are begun."""
+    """Who calls what. No call is begun after `seconds`, or once `enough` says so."""
 
     addresses: Sequence[str]
     sessions: Sequence[str]
@@ -85,6 +86,7 @@ class Load:
     within_s: float = 5.0
     pause_s: float = 0.0
     """Each client rests so long after a call."""
+    enough: Callable[[], bool] = lambda: False
 
 
 async def loaded(load: Load, record: Record) -> None:
@@ -97,7 +99,7 @@ async def _client(load: Load, record: Record, number: int, until_at: float) -> N
     chance = random.Random(f"{load.seed}/{number}")  # noqa: S311 - who does what is no secret
     async with callers(load.addresses, within_s=load.within_s) as servers:
         client = _Client(f"c{number}-{load.seed}", servers, record, chance)
-        while time.monotonic() < until_at:
+        while time.monotonic() < until_at and not load.enough():
             await client.act(chance.choice(load.sessions))
             await asyncio.sleep(load.pause_s)
 

@@ -101,6 +101,8 @@ async def _ending(servers: Sequence[Caller], session: str) -> Ending:
         page = await servers[0].ask("session_history", session=session, since=version, limit=_PAGE_EVENTS)
         timeline += [each["summary"] for each in page["events"]]
         verified = verified and page["verified"]
+        if not page["events"]:
+            break  # what came before was compacted
         version = page["events"][-1]["version"]
     return Ending(session=session, wholes=wholes, timeline=tuple(timeline), verified=verified)
 

@@ -48,7 +48,10 @@ class Operation:
 
     @property
     def is_pending(self) -> bool:
-        """It may take effect at any time after it was called, or never."""
+        """It may take effect at any time after it was called, or never; a swap then whatever is there.
+
+        For what it was decided on may be what one machine knew.
+        """
         return self.returned_at == inf or self.degraded
 
 
@@ -206,7 +209,7 @@ def _needs(operations: Sequence[Operation]) -> dict[tuple[str, Hashable], int]:
             case "read":
                 for key in keys:
                     needs[key, each.seen.get(key)] |= 1 << place
-            case "swap":
+            case "swap" if not each.is_pending:
                 needs[each.key, each.expected] |= 1 << place
             case _:
                 pass
@@ -221,7 +224,7 @@ def _applied(operation: Operation, state: _State) -> _State | None:
             return state if held == dict(operation.seen) else None
         case "refused":
             return None if held.get(operation.key) == operation.expected else state
-        case "swap" if held.get(operation.key) != operation.expected:
+        case "swap" if held.get(operation.key) != operation.expected and not operation.is_pending:
             return None
         case _:
             held[operation.key] = operation.value

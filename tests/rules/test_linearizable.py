@@ -62,6 +62,10 @@ _RIGHT = {
     "a degraded write arrives later": [_write("1", 0, 1, degraded=True), _read(2, 3), _read(4, 5, a="1")],
     "a swap of what is there": [_write("1", 0, 1), _swap("1", "2", 2, 3), _read(4, 5, a="2")],
     "a swap is refused when another was first": [_swap(None, "1", 0, 5), _swap(None, "2", 1, 6, ok=False)],
+    "a degraded swap arrives later, whatever is there then": [
+        *(_write("1", 0, 1), replace(_swap("1", "2", 2, 3), degraded=True)),
+        *(_write("3", 4, 5), _read(6, 7, a="3"), _read(8, 9, a="2")),
+    ],
     "two registers": [_write("1", 0, 1), _write("2", 0, 1, key="b"), _read(2, 3, a="1", b="2")],
 }
 
