@@ -1,6 +1,7 @@
 """What the scripts of the journal answer, as values: the first word of an answer says which kind it is."""
 
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from state import chain
@@ -55,6 +56,22 @@ class Told:
     before: bytes | None
     """The record of the event asked after. None: it is not kept, or none follows it."""
     records: tuple[bytes, ...]
+
+    @property
+    def end(self) -> int:
+        """The version of the last record."""
+        return self.after + len(self.records)
+
+    @property
+    def more(self) -> bool:
+        """Whether there are others after the last one."""
+        return self.end < self.head.version
+
+    def joined(self, following: "Told") -> "Told | None":
+        """With what was told next. None: that does not go on from here, because much was dropped or written anew."""
+        if not self.records or following.after != self.end or following.before != self.records[-1]:
+            return None
+        return replace(following, after=self.after, before=self.before, records=self.records + following.records)
 
     @property
     def records_bytes(self) -> int:

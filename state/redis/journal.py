@@ -45,6 +45,8 @@ from state.redis.wire import Part
 from state.redis.wire import Script
 from state.redis.wire import Wire
 
+_PAGE_BYTES: Final = 2**20
+"""Of events asked for at once, roughly: more might not arrive within the deadline, which is that of small calls too."""
 _AT_ONCE_BYTES: Final = 256 * 2**10
 """More is decoded on another thread: so much takes a few milliseconds."""
 _CLOSE_TO_THE_END_S: Final = 5.0
@@ -302,14 +304,22 @@ class RedisJournal:
         return chapter
 
     async def _told(self, session_id: str, after: int, *, past: bool) -> Told | None:
-        arguments = (session_id, after, *self._touches.told(session_id), int(past), self._kept_s)
-        answer = await self._ask(self._keys.session(session_id), lua_lists.READ, arguments)
-        if answer.word != "ok":
-            return None
-        seen = answers.told(answer, session_id, after, self._time)
-        if not past:
+        seen = await self._page(session_id, after, past=past)
+        while seen is not None and seen.more:
+            following = await self._page(session_id, seen.end, past=past)
+            if following is None:
+                return None
+            seen = seen.joined(following) or await self._page(session_id, after, past=past)
+        if seen is not None and not past:
             self._known.put(session_id, Seen(head=seen.head, link=seen.link, expires_at=seen.expires_at))
         return seen
+
+    async def _page(self, session_id: str, after: int, *, past: bool) -> Told | None:
+        """The session and as many of its events as arrive in time; they may all be there."""
+        touch = self._touches.told(session_id)
+        arguments = (session_id, after, *touch, int(past), self._kept_s, _PAGE_BYTES)
+        answer = await self._ask(self._keys.session(session_id), lua_lists.READ, arguments)
+        return answers.told(answer, session_id, after, self._time) if answer.word == "ok" else None
 
     async def _lives(self, owner: str) -> tuple[dict[str, tuple[float, float]], dict[str, float]]:
         """Last access and end of life of the owner's sessions that were not ended, and the ends of those that were."""

@@ -18,15 +18,20 @@ if past and tonumber(s.ended or s.expires) + kept <= now then return {'none', st
 if not whole(s) then return {'lost', stamp} end
 local from, records = math.max(after, s.compacted), {}
 if from < s.version then
-  -- With the one before, whose nonce and link are asked for as well.
-  local many = s.version - from + (from > s.compacted and 1 or 0)
-  records = call('LRANGE', tag .. 'e:' .. id, -many, -1)
+  -- With the one before, whose nonce and link are asked for as well; and about so much that it arrives in time.
+  local first = from - s.version - (from > s.compacted and 1 or 0)
+  local fit = math.floor(tonumber(ARGV[10]) / (s.bytes / (s.version - s.compacted) + 100))
+  local last = math.min(first + math.max(fit, 1), -1)
+  records = call('LRANGE', tag .. 'e:' .. id, first, last)
 end
 return {'ok', stamp, s.version, s.nonce, s.link, s.compacted, s.compacted_nonce, s.compacted_link, s.bytes, s.accessed,
   s.expires, records}
 """,
 )
-"""Answers `none`, `lost`, or `ok`, the header and records: the first is the one asked after, if that is kept."""
+"""Answers `none`, `lost`, or `ok`, the header and records: the first is the one asked after, if that is kept.
+
+When they are many, these are only the first of them.
+"""
 
 CHECKPOINT: Final = Script(
     "checkpoint",

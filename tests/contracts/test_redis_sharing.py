@@ -3,10 +3,12 @@
 import asyncio
 import itertools
 import json
+from collections.abc import AsyncGenerator
 from collections.abc import AsyncIterator
 from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -26,9 +28,13 @@ from state.redis.address import parse
 from state.redis.connect import open_wire
 from state.redis.journal import RedisJournal
 from state.redis.keys import Keys
+from state.redis.lua_lists import READ
 from state.redis.lua_lives import GRACE_S
 from state.redis.lua_lives import SLACK_S
 from state.redis.lua_writing import CHECKPOINTS
+from state.redis.wire import Part
+from state.redis.wire import Script
+from state.redis.wire import Wire
 from tests.conftest import ManualClock
 from tests.contracts.journal_contract import SCANT
 from tests.contracts.journal_contract import draft
@@ -535,3 +541,81 @@ async def test_where_no_past_is_kept_what_a_session_held_goes_as_it_ends(
     await journal.append("s", expected=head, drafts=[draft()], expires_at=clock())
     assert not {f"{Keys().tag}{each}" for each in ("e:s", "c:s", "ends", "o:ann")} & set(_keys(server))
     assert await journal.revive("s", expires_at=clock() + 100) is None
+
+
+class _Watched:
+    """A wire on which something may happen after each answer."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.after_read: list[Callable[[], Awaitable[object]]] = []
+        self.reads = 0
+
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Part], *, again: bool) -> Any:
+        answer = await self._wire.run(script, keys, arguments, again=again)
+        if script is READ:
+            self.reads += 1
+            if self.after_read:
+                await self.after_read.pop(0)()
+        return answer
+
+    async def call(self, *parts: Part, key: str) -> Any:
+        return await self._wire.call(*parts, key=key)
+
+    def messages(self, channel: str) -> AsyncGenerator[bytes]:
+        return self._wire.messages(channel)
+
+    @property
+    def up(self) -> bool:
+        return self._wire.up
+
+    def watch(self, told: Callable[[bool, str], None]) -> None:
+        self._wire.watch(told)
+
+    async def aclose(self) -> None:
+        await self._wire.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("meanwhile", ["nothing", "written on", "compacted", "ended", "began anew"])
+async def test_what_happens_while_a_long_history_is_read_is_seen_whole_or_not_at_all(
+    opened: Opened, server: RedisServer, clock: ManualClock, meanwhile: str
+) -> None:
+    other = await opened(deadline_s=10)
+    drafts = [draft({"n": n, "text": "x" * 100_000}) for n in range(1, 41)]
+    head = await other.append("s", expected=None, drafts=drafts, expires_at=clock() + 100)
+    pieces = _pieces(*(f"anew {n}" for n in range(20)))
+    happens: dict[str, tuple[Callable[[], Awaitable[object]], int | None, int]] = {
+        "nothing": (lambda: other.read("s", after=40), 1, 40),
+        "written on": (lambda: went_on(other, clock, "s", head, {"n": 41}), 1, 41),
+        "compacted": (
+            lambda: other.compact(
+                "s", expected=head, checkpoint=folded(Head(version=30, nonce=head.nonce)), draft=draft({"n": 41})
+            ),
+            31,
+            41,
+        ),
+        "ended": (lambda: other.append("s", expected=head, drafts=[draft()], expires_at=clock()), None, 0),
+        "began anew": (lambda: _anew(other, clock, head, pieces), 1, 40),
+    }
+    happening, first, last = happens[meanwhile]
+    wire = _Watched(open_wire(parse(f"{server.url}?socket_timeout=10")))
+    journal = RedisJournal(wire, keys=Keys(), clock=clock, origin="watched", shared_clock=clock)
+    wire.after_read.append(happening)
+    chapter = await journal.read("s")
+    assert wire.reads > 1, "it was read at once: this proved nothing"
+    if first is None:
+        assert chapter is None
+    else:
+        assert chapter is not None
+        assert [event.version for event in chapter.events] == list(range(first, last + 1))
+        assert chapter.head == (await found(other, "s", after=99)).head
+        assert len({event.nonce.split()[0] for event in chapter.events}) <= 2
+    await journal.aclose()
+    await wire.aclose()
+
+
+async def _anew(journal: RedisJournal, clock: ManualClock, head: Head, pieces: Sequence[Piece]) -> None:
+    """Another history of as many events."""
+    await journal.discard("s", expected=head)
+    await journal.append_as("s", expected=None, pieces=pieces, expires_at=clock() + 100)
