@@ -49,7 +49,8 @@ def route_to(address: Address, seen: Seen, *, home: str, lines: int) -> Route:
 def dial_by(client: Any) -> Dial:
     """As a client of redis-py would make it."""
     pool = client.connection_pool
-    asked = {**pool.connection_kwargs, "protocol": 2, "socket_timeout": None, "decode_responses": False}
+    ours = {"protocol": 2, "socket_timeout": None, "decode_responses": False, "maint_notifications_config": None}
+    asked = {**pool.connection_kwargs, **ours}
 
     async def dial() -> Link:
         return await opened(Link(cast("Raw", pool.connection_class(**asked))))

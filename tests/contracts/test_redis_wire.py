@@ -31,6 +31,8 @@ pytestmark = pytest.mark.anyio
 _NEEDS_SERVER = pytest.mark.skipif(redis_binary() is None, reason="redis-server is not installed")
 _ECHO = Script("echo", "return {KEYS[1], ARGV[1], redis.call('INCR', KEYS[1])}")
 _DEADLINE_S = 0.25
+_PATIENT = "?socket_timeout=5"
+"""Where deadlines are not what is looked at: the machine may be busy."""
 _SLACK_S = 0.75
 """On a busy machine."""
 
@@ -68,11 +70,11 @@ async def wire(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator
     with contextlib.ExitStack() as stack:
         match request.param:
             case "fake":
-                opened = wire_over(fakeredis.FakeAsyncRedis(server=fakeredis.FakeServer()))
+                opened = wire_over(fakeredis.FakeAsyncRedis(server=fakeredis.FakeServer()), deadline_s=5)
             case "7.0":
                 server: RedisServer = request.getfixturevalue("lasting")
                 server.ask("FLUSHALL")
-                opened = open_wire(parse(server.url))
+                opened = open_wire(parse(server.url + _PATIENT))
             case _:
                 binary = shutil.which("redis-server-6.2")
                 if binary is None:
@@ -80,7 +82,7 @@ async def wire(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator
                 older = RedisServer(tmp_path, binary=binary)
                 older.start()
                 stack.callback(older.kill)
-                opened = open_wire(parse(older.url))
+                opened = open_wire(parse(older.url + _PATIENT))
         async with closing(opened):
             yield opened
 
@@ -173,7 +175,7 @@ async def test_after_closing_everything_is_refused_and_nothing_is_left_running(w
 
 @_NEEDS_SERVER
 async def test_a_small_pool_is_enough_for_many_callers(lasting: RedisServer) -> None:
-    async with closing(open_wire(parse(lasting.url), pool_size=2)) as wire:
+    async with closing(open_wire(parse(lasting.url + _PATIENT), pool_size=2)) as wire:
         await asyncio.gather(*(wire.call("GET", "uds:r:a", key="uds:r:a") for _ in range(1_000)))
         listed = await wire.call("CLIENT", "LIST", key="uds:r:a")
     assert 1 <= listed.count(b"cmd=get") + listed.count(b"cmd=client|list") <= 2
@@ -208,7 +210,7 @@ async def test_a_frozen_server_costs_each_call_its_deadline_then_nothing(server:
 
 @_NEEDS_SERVER
 async def test_a_server_that_went_and_came_back_between_calls_is_never_noticed(server: RedisServer) -> None:
-    async with closing(open_wire(parse(server.url))) as wire:
+    async with closing(open_wire(parse(server.url + _PATIENT))) as wire:
         await asyncio.gather(*(wire.call("PING", key="uds:r:a") for _ in range(10)))
         await wire.run(_ECHO, ["uds:{s}:n"], [1], again=False)
         server.kill()
@@ -268,7 +270,7 @@ async def test_a_late_answer_reaches_nobody(server: RedisServer) -> None:
 
 @_NEEDS_SERVER
 async def test_a_subscriber_is_told_when_its_connection_is_killed(server: RedisServer) -> None:
-    async with closing(open_wire(parse(server.url))) as wire:
+    async with closing(open_wire(parse(server.url + _PATIENT))) as wire:
         listening = wire.messages("uds:{s}:changes")
         assert await anext(listening) == b""
         server.ask("CLIENT", "KILL", "TYPE", "pubsub")
@@ -297,7 +299,7 @@ async def test_a_subscriber_is_told_when_nobody_answers_any_more(server: RedisSe
 @_NEEDS_SERVER
 @pytest.mark.slow
 async def test_a_subscriber_may_hear_nothing_for_long(server: RedisServer) -> None:
-    async with closing(open_wire(parse(server.url))) as wire:
+    async with closing(open_wire(parse(server.url + _PATIENT))) as wire:
         listening = wire.messages("uds:{s}:changes")
         assert await anext(listening) == b""
         hearing = asyncio.ensure_future(anext(listening))
@@ -310,7 +312,7 @@ async def test_a_subscriber_may_hear_nothing_for_long(server: RedisServer) -> No
 
 @_NEEDS_SERVER
 async def test_a_replica_counts_as_away_until_it_takes_writes(server: RedisServer) -> None:
-    async with closing(open_wire(parse(server.url))) as wire:
+    async with closing(open_wire(parse(server.url + _PATIENT))) as wire:
         await wire.call("PING", key="uds:r:a")
         server.ask("REPLICAOF", "127.0.0.1", "1")
         with pytest.raises(Away) as away:
@@ -331,7 +333,7 @@ ACL = (
 @_NEEDS_SERVER
 async def test_a_user_who_may_do_little_is_enough(server: RedisServer) -> None:
     assert server.ask(*ACL.split()).startswith(b"+OK")
-    url = server.url.replace("redis://", "redis://uds:secret@")
+    url = server.url.replace("redis://", "redis://uds:secret@") + _PATIENT
     async with closing(open_wire(parse(url))) as wire:
         assert await wire.run(Script("get", "return redis.call('GET', KEYS[1])"), ["uds:{s}:n"], [], again=True) is None
         with pytest.raises(Refused) as refused:
@@ -346,7 +348,7 @@ async def test_a_user_who_may_do_little_is_enough(server: RedisServer) -> None:
 @_NEEDS_SERVER
 async def test_a_wrong_password_is_refused_and_repeated_nowhere(server: RedisServer) -> None:
     assert server.ask(*ACL.split()).startswith(b"+OK")
-    url = server.url.replace("redis://", "redis://uds:not-it@")
+    url = server.url.replace("redis://", "redis://uds:not-it@") + _PATIENT
     async with closing(open_wire(parse(url))) as wire:
         with pytest.raises(Refused) as refused:
             await wire.call("GET", "uds:r:a", key="uds:r:a")
@@ -359,10 +361,10 @@ async def test_encrypted_with_papers_on_both_sides(tmp_path: Path) -> None:
     ours, others = papers(tmp_path / "ours"), papers(tmp_path / "others")
     tls = RedisServer(tmp_path / "probe").port
     with redis_server(tmp_path / "server", options=["--tls-port", str(tls), *ours.server_options]):
-        async with closing(open_wire(parse(f"rediss://127.0.0.1:{tls}/1?{ours.url_options}"))) as wire:
+        async with closing(open_wire(parse(f"rediss://127.0.0.1:{tls}/1{_PATIENT}&{ours.url_options}"))) as wire:
             assert await wire.call("SET", "uds:r:a", "x" * 100_000, key="uds:r:a") == b"OK"
             assert await wire.call("STRLEN", "uds:r:a", key="uds:r:a") == 100_000
-        async with closing(open_wire(parse(f"rediss://127.0.0.1:{tls}/1?{others.url_options}"))) as wire:
+        async with closing(open_wire(parse(f"rediss://127.0.0.1:{tls}/1{_PATIENT}&{others.url_options}"))) as wire:
             with pytest.raises(Away, match="certificate"):
                 await wire.call("PING", key="uds:r:a")
 
@@ -370,7 +372,7 @@ async def test_encrypted_with_papers_on_both_sides(tmp_path: Path) -> None:
 @_NEEDS_SERVER
 async def test_over_a_socket_of_the_file_system(tmp_path: Path) -> None:
     with redis_server(tmp_path, options=["--unixsocket", str(tmp_path / "redis.sock")]):
-        async with closing(open_wire(parse(f"unix://{tmp_path}/redis.sock?db=2"))) as wire:
+        async with closing(open_wire(parse(f"unix://{tmp_path}/redis.sock{_PATIENT}&db=2"))) as wire:
             assert await wire.call("PING", key="uds:r:a") == b"PONG"
 
 

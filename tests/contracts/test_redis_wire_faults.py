@@ -52,7 +52,7 @@ def server(tmp_path: Path) -> Generator[RedisServer]:
         yield one
 
 
-def wire_to(actor: Actor, options: str = "", *, pool_size: int = 10, retries: int = 3) -> Wire:
+def wire_to(actor: Actor, options: str = "?socket_timeout=5", *, pool_size: int = 10, retries: int = 3) -> Wire:
     url = f"redis://127.0.0.1:{actor.port}/{options}"
     return open_wire(parse(url), pool_size=pool_size, retries=retries)
 
@@ -165,7 +165,9 @@ async def test_a_far_server_is_reached_though_connecting_takes_longer_than_a_cal
 
 
 def through(*sentinels: Actor) -> Wire:
-    return open_wire(parse(f"redis+sentinel://{','.join(f'127.0.0.1:{each.port}' for each in sentinels)}/main"))
+    return open_wire(
+        parse(f"redis+sentinel://{','.join(f'127.0.0.1:{each.port}' for each in sentinels)}/main?socket_timeout=5")
+    )
 
 
 @_NEEDS_SERVER

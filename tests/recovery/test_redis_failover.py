@@ -33,7 +33,7 @@ _AGREED_WITHIN_S = 20.0
 
 @contextlib.asynccontextmanager
 async def opened(url: str) -> AsyncGenerator[Wire]:
-    wire = open_wire(parse(url))
+    wire = open_wire(parse(f"{url}?socket_timeout=1"))
     try:
         yield wire
     finally:
