@@ -11,6 +11,7 @@ from typing import Any
 from typing import Generic
 from typing import Protocol
 from typing import TypeVar
+from typing import runtime_checkable
 
 from state.changes import ResultsOutdated
 
@@ -167,6 +168,7 @@ class News:
     outdated: tuple[ResultsOutdated, ...]
 
 
+@runtime_checkable
 class OutdatedNews(Protocol):
     """Optional ability of a tier: telling what other processes declared outdated."""
 

@@ -1,6 +1,7 @@
 """The result cache before a shared tier: memory, then the tier, then one load; and what must never get there."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,6 +244,31 @@ async def test_a_value_that_cannot_be_decoded_is_loaded_anew(processes: Processe
     seen = cache.statistics().shared
     assert seen is not None
     assert (seen.unreadable, loads.begun) == (1, 2)
+
+
+class Slow(Text):
+    """Reading takes until it is let go."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.begun = asyncio.Event()
+        self.open = threading.Event()
+
+    def decode(self, body: bytes) -> str:
+        self.loop.call_soon_threadsafe(self.begun.set)
+        self.open.wait(10)
+        return body.decode()
+
+
+async def test_what_is_outdated_on_its_way_from_the_tier_is_loaded_anew(processes: Processes) -> None:
+    await Loads("old").ask(processes.cache())
+    cache, codec, new = processes.cache(), Slow(), Loads("new")
+    asked = asyncio.create_task(new.ask(cache, shared=Shared(place=SHARED.place, codec=codec)))
+    with anyio.fail_after(20):
+        await codec.begun.wait()
+        cache.hear(ResultsOutdated(tags=("t",)))
+        codec.open.set()
+        assert (await asked).value == "new"
 
 
 async def test_two_sources_share_answers_only_if_they_read_the_same_places(tmp_path: Path) -> None:
