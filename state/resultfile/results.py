@@ -6,6 +6,7 @@ newer release or cannot be written is left alone and not asked again, which is s
 
 import asyncio
 import logging
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable
@@ -98,6 +99,8 @@ class SqliteResults:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="uds-results-read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="uds-results")
         self._waiting: set[asyncio.Future[Any]] = set()
+        self._mark = secrets.token_hex(4)
+        """Of what is declared outdated here."""
         self._owed: list[ResultsOutdated] = []
         """Declared outdated here and not yet written."""
         self._counts = Counts()
@@ -144,7 +147,7 @@ class SqliteResults:
         self._behind(lambda _connection: None)
 
     async def news(self, after: str | None) -> News:
-        found = await self._asked(self._near, partial(rows.news, after=after))
+        found = await self._asked(self._near, partial(rows.news, after=after, mark=self._mark))
         return News(position=after or "", outdated=()) if found is None else found
 
     async def settled(self) -> None:
@@ -236,7 +239,7 @@ class SqliteResults:
         """The loop only adds at the end, and this thread alone takes away at the front."""
         owed = tuple(self._owed)
         if owed:
-            rows.outdate(connection, owed)
+            rows.outdate(connection, owed, self._mark)
             del self._owed[: len(owed)]
 
     def _written(self, then: Callable[[Any], None], writing: asyncio.Future[Any]) -> None:

@@ -101,33 +101,37 @@ def sweep(connection: sqlite3.Connection, before: float) -> None:
     connection.execute(f"DELETE FROM results WHERE id IN ({chosen})", (before, _EVICTED_AT_ONCE))  # noqa: S608 - no input
 
 
-def outdate(connection: sqlite3.Connection, changes: Sequence[ResultsOutdated]) -> None:
-    """Note what was declared outdated, for those who load just now and for other processes, and drop it."""
+def outdate(connection: sqlite3.Connection, changes: Sequence[ResultsOutdated], mark: str) -> None:
+    """Note what was declared outdated, for those who load just now and for other processes, and drop it.
+
+    `mark`: of who declares it, who needs no news of it.
+    """
     with transaction(connection, "IMMEDIATE"):
         for change in changes:
             (number,) = connection.execute("SELECT max(number) + 1 FROM outdated").fetchone()
-            connection.execute("INSERT INTO outdated VALUES (?, ?, ?)", (number, secrets.token_hex(8), written(change)))
+            told = (number, mark + secrets.token_hex(4), written(change))
+            connection.execute("INSERT INTO outdated VALUES (?, ?, ?)", told)
             connection.execute("DELETE FROM outdated WHERE number < ?", (number - KEPT,))
             _drop_touched(connection, change)
 
 
-def news(connection: sqlite3.Connection, after: str | None) -> News:
-    """What was declared outdated after a position; everything, if that is not known any more."""
+def news(connection: sqlite3.Connection, after: str | None, mark: str) -> News:
+    """What others declared outdated after a position; everything, if that is not known any more."""
     with transaction(connection, "DEFERRED"):
         position = _position(connection)
-        since = () if after is None or after == position else since_position(connection, after)
+        since = () if after is None or after == position else since_position(connection, after, but=mark)
     return News(position=position, outdated=(EVERYTHING,) if since is None else tuple(since))
 
 
-def since_position(connection: sqlite3.Connection, position: str) -> list[ResultsOutdated] | None:
-    """What came after a position. None: it is not known (any more)."""
+def since_position(connection: sqlite3.Connection, position: str, but: str = "") -> list[ResultsOutdated] | None:
+    """What came after a position, `but` that of one mark. None: the position is not known (any more)."""
     number, nonce = placed(position)
     later = connection.execute(
         "SELECT number, nonce, change FROM outdated WHERE number >= ? ORDER BY number", (number,)
     ).fetchall()
     if not later or later[0][:2] != (number, nonce):
         return None
-    return [read(text) or EVERYTHING for _, _, text in later[1:]]
+    return [read(text) or EVERYTHING for _, by, text in later[1:] if not but or not by.startswith(but)]
 
 
 def _position(connection: sqlite3.Connection) -> str:
