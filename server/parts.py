@@ -75,14 +75,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
         embedded = prestarted or prestart(settings)
         stack.push_async_callback(embedded.aclose)
         store = await stack.enter_async_context(open_store(settings))
-        cache = ResultCache(
-            clock=time.monotonic,
-            ttl_s=settings.cache_ttl_s or 1.0,
-            max_bytes=settings.cache_max_bytes,
-            tier=store.results,
-            release=__version__,
-        )
-        stack.push_async_callback(cache.aclose)
+        cache = _cache(stack, settings, store)
         changes = _heeded(store.changes, cache)
         sessions = _sessions(store.journal, changes, settings)
         histories = OwnHistories(store.journal, sessions)
@@ -118,6 +111,18 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             resources=Resources(ports),
             _watchers=watchers,
         )
+
+
+def _cache(stack: AsyncExitStack, settings: Settings, store: Store) -> ResultCache:
+    cache = ResultCache(
+        clock=time.monotonic,
+        ttl_s=settings.cache_ttl_s or 1.0,
+        max_bytes=settings.cache_max_bytes,
+        tier=store.results,
+        release=__version__,
+    )
+    stack.push_async_callback(cache.aclose)
+    return cache
 
 
 def _sessions(journal: Journal, changes: Changes, settings: Settings) -> Sessions:
