@@ -128,6 +128,15 @@ def test_a_message_that_was_lost_is_read_from_the_log_and_those_after_it_wait() 
     assert (listening.hearing.gaps, listening.hearing.repaired, listening.hearing.behind) == (1, 2, False)
 
 
+def test_a_message_that_came_before_is_no_reason_to_look() -> None:
+    listening = begun()
+    listening.history.sequence = 2
+    for number in (1, 2, 1, 2):
+        listening.hint(number)
+    assert listening.told == ["c1", "c2"]
+    assert not listening.hearing.behind
+
+
 def test_messages_that_come_while_looking_are_not_told_again_and_are_not_lost() -> None:
     listening = begun()
     listening.history.sequence = 2
@@ -212,6 +221,15 @@ def test_another_past_is_told_once_and_listening_goes_on_from_where_it_is(happen
     number = listening.history.sequence = listening.history.sequence + 1
     listening.hint(number)
     assert listening.told == [MISSED, f"c{number}"]
+
+
+def test_messages_of_another_past_are_not_told_in_the_new_one() -> None:
+    listening = begun(10)
+    listening.hint(13)
+    listening.history.epoch, listening.history.sequence = "other", 11
+    listening.look()
+    listening.hint(12)
+    assert listening.told == [MISSED, "c12"]
 
 
 def test_a_log_that_tells_the_last_change_otherwise_has_another_past() -> None:
