@@ -69,7 +69,7 @@ class Told:
 
     def joined(self, following: "Told") -> "Told | None":
         """With what was told next. None: that does not go on from here, because much was dropped or written anew."""
-        if not self.records or following.after != self.end or following.before != self.records[-1]:
+        if not self.records or following.before != self.records[-1]:
             return None
         return replace(following, after=self.after, before=self.before, records=self.records + following.records)
 

@@ -8,10 +8,10 @@ from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 from typing import Final
 
 from state.errors import StateError
+from state.redis.answers import Answer
 from state.redis.lua_acts import TOUCH
 from state.redis.touches import Touches
 from state.redis.wire import Part
@@ -25,7 +25,7 @@ _KEEPING_MOST: Final = 64
 """Checkpoints on their way."""
 _CLOSE_WITHIN_S: Final = 1.0
 
-Ask = Callable[[Script, Sequence[Part]], Awaitable[Any]]
+Ask = Callable[[Script, Sequence[Part]], Awaitable[Answer]]
 
 
 class Behind:

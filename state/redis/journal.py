@@ -33,6 +33,7 @@ from state.redis.behind import Behind
 from state.redis.keys import Keys
 from state.redis.known import Known
 from state.redis.known import Seen
+from state.redis.listing import Listing
 from state.redis.lua_trial import TRIAL
 from state.redis.lua_writing import APPEND
 from state.redis.records import Written
@@ -90,7 +91,9 @@ class RedisJournal:
         self._time = SharedTime(clock, shared_clock)
         self._known = Known()
         self._touches = Touches(self._time)
-        self._behind = Behind(partial(self._ask, keys.lists), self._touches, kept_s=kept_past_s)
+        ask = partial(self._ask, keys.lists)
+        self._behind = Behind(ask, self._touches, kept_s=kept_past_s)
+        self._listing = Listing(ask, self._touches, self._time, kept_s=kept_past_s)
         self._counted = JournalStatistics(sessions=0, events=0, size_bytes=0)
         self._tried = False
         self._closed = False
@@ -145,10 +148,7 @@ class RedisJournal:
         self._behind.touched(urgent=urgent)
 
     async def sessions(self, owner: str) -> tuple[str, ...]:
-        now = self._clock()
-        live = [(life, each) for each, life in (await self._lives(owner))[0].items() if life[1] > now]
-        live.sort(key=lambda pair: pair[0][0], reverse=True)
-        return tuple(each for _, each in live)
+        return await self._listing.sessions(owner)
 
     async def verify(self, session_id: str) -> Verdict | None:
         seen = await self._told(session_id, 0, past=False)
@@ -177,26 +177,13 @@ class RedisJournal:
         return self._counted
 
     async def past(self, owner: str) -> tuple[str, ...]:
-        lives, ended = await self._lives(owner)
-        now = self._clock()
-        ended |= {each: end for each, (_, end) in lives.items() if end <= now}
-        kept = [(end, each) for each, end in ended.items() if end + float(self._kept_s) > now]
-        kept.sort(key=lambda pair: pair[0], reverse=True)
-        return tuple(each for _, each in kept)
+        return await self._listing.past(owner)
 
     async def read_past(self, session_id: str) -> Chapter | None:
         return await self._chapter(session_id, 0, past=True)
 
     async def marks(self, owner: str) -> Mapping[str, Mark]:
-        answer = await self._ask(self._keys.lists, lua_lists.MARKS, (owner,))
-        now = self._clock()
-        found: dict[str, Mark] = {}
-        for each in answer.rest[0]:
-            life = self._life(each[0], each[4], each[5], answer)
-            mark = answers.mark_of(each, answer, self._time, life, now)
-            if mark.ended_at is None or mark.ended_at + float(self._kept_s) > now:
-                found[each[0].decode()] = mark
-        return found
+        return await self._listing.marks(owner)
 
     async def adopt(self, session_id: str, origin: Origin) -> bool:
         kept = origin.checkpoint
@@ -218,8 +205,7 @@ class RedisJournal:
         self._forget(session_id, answer)
 
     async def held(self) -> tuple[str, ...]:
-        answer = await self._ask(self._keys.lists, lua_lists.ALL, (self._kept_s,))
-        return tuple(each.decode() for some in answer.rest for each in some)
+        return await self._listing.held()
 
     async def revive(self, session_id: str, *, expires_at: float) -> Head | None:
         """Let an ended session that is still kept live again, with all it had. None: none is kept.
@@ -271,8 +257,7 @@ class RedisJournal:
         self._counted = answers.counts_of(answer)
         head = Head(version=new.head.version, nonce=new.nonce)
         if len(answer.rest) > _COUNTS:
-            self._known.drop(session_id)  # it was written by an earlier attempt, with salts of its own
-            return head
+            return head  # an earlier attempt wrote it, with salts of its own: the link is not this one
         end = self._known.end_of(session_id) if expires_at is None else expires_at
         self._known.put(session_id, Seen(head=head, link=new.head.link, expires_at=end or 0.0))
         return head
@@ -320,21 +305,6 @@ class RedisJournal:
         arguments = (session_id, after, *touch, int(past), self._kept_s, _PAGE_BYTES)
         answer = await self._ask(self._keys.session(session_id), lua_lists.READ, arguments)
         return answers.told(answer, session_id, after, self._time) if answer.word == "ok" else None
-
-    async def _lives(self, owner: str) -> tuple[dict[str, tuple[float, float]], dict[str, float]]:
-        """Last access and end of life of the owner's sessions that were not ended, and the ends of those that were."""
-        answer = await self._ask(self._keys.lists, lua_lists.OWNED, (owner, 1))
-        listed, ended = answer.rest
-        lives = {
-            each.decode(): self._life(each, accessed, expires, answer)
-            for each, accessed, expires in zip(listed[::3], listed[1::3], listed[2::3], strict=True)
-        }
-        heard = partial(self._time.heard, stamp=answer.stamp, asked_at=answer.asked_at)
-        return lives, {each.decode(): heard(end) for each, end in zip(ended[::2], ended[1::2], strict=True)}
-
-    def _life(self, session_id: bytes, accessed: bytes, expires: bytes, answer: Answer) -> tuple[float, float]:
-        heard = partial(self._time.heard, stamp=answer.stamp, asked_at=answer.asked_at)
-        return self._touches.life(session_id.decode(), heard(accessed), heard(expires))
 
     async def _announced(self, session_id: str, version: int, script: Script, arguments: Sequence[Part]) -> Answer:
         if not self._tried:
