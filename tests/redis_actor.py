@@ -18,6 +18,7 @@ class Actor:
         self.heard: list[list[bytes]] = []
         self.port = 0
         self._serving: list[asyncio.Task[None]] = []
+        self._cut: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._greet, "127.0.0.1", 0)
@@ -29,6 +30,10 @@ class Actor:
         for serving in self._serving:
             serving.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Whatever comes over the connections of now is lost on the way, and nobody learns of it."""
+        self._cut |= set(self._serving)
 
     def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._serving.append(asyncio.create_task(self._serve(reader, writer)))
@@ -43,6 +48,8 @@ class Actor:
             writer.close()
 
     async def _answer(self, command: list[bytes]) -> bytes | None:
+        if asyncio.current_task() in self._cut:
+            await asyncio.Event().wait()
         if command == [b"PING"]:
             await asyncio.sleep(self._far_s)
             return self.greeting

@@ -69,6 +69,10 @@ class Alarm:
 class Seen(Protocol):
     """Told what is seen of the server."""
 
+    def connected(self) -> None:
+        """A new connection works: who is at its other end may be another one than before."""
+        ...
+
     def answered(self) -> None: ...
 
     def timed_out(self, reason: str) -> None: ...

@@ -42,7 +42,7 @@ def open_wire(
     retries: int = 3,
     clock: Callable[[], float] = time.monotonic,
     random: Callable[[], float] = chance.random,
-) -> Wire:
+) -> "RedisWire":
     """A wire that connects when it is first used. `pool_size`: connections for calls, beside those for messages."""
     from state.redis import dialling  # noqa: PLC0415 - redis takes long to import, and not everybody needs it
 
@@ -70,6 +70,8 @@ class RedisWire:
     def __init__(
         self, route: Callable[[Seen], Route], breaker: Breaker, *, prefix: str, deadline_s: float, retries: int
     ) -> None:
+        self.connections = 0
+        """How many were made so far for calls: with a new one, another server may answer than before."""
         self._breaker = breaker
         self._home = _home(prefix)
         self._deadline_s = deadline_s
@@ -127,6 +129,9 @@ class RedisWire:
             probing.cancel()
             await asyncio.gather(probing, return_exceptions=True)
         await asyncio.gather(self._route.aclose(), *(link.close() for link in self._links))
+
+    def connected(self) -> None:
+        self.connections += 1
 
     def answered(self) -> None:
         self._breaker.answered()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CONNECTING_LEAST_S = 1.0
 """Connecting may take longer than a call: otherwise a far server with encryption could never be reached."""
+IDLE_MOST_S = 30.0
+"""What lies between may drop a connection that rested longer: it is asked first whether it still leads anywhere."""
 _NO_ROOM_S = 1.0
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Line:
         self._deadline_s = deadline_s
         self._link: Link | None = None
         self._turn = 0
+        self._used_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._awake = asyncio.Event()
         self._task = asyncio.create_task(self._serve(), name="redis line")
@@ -98,12 +101,20 @@ class Line:
         return NO_ANSWER
 
     async def _connected(self) -> "Link":
-        if self._link is not None and (self._turn != self._lane.turn or await self._link.spoiled()):
+        if self._link is not None and await self._useless(self._link):
             await self._hang_up()
         if self._link is None:
             self._link = await self._dialled()
             self._turn = self._lane.turn
+            self._seen.connected()
+        self._used_at = self._loop.time()
         return self._link
+
+    async def _useless(self, link: "Link") -> bool:
+        """Found out before anything is sent, so that nobody is left in doubt."""
+        if self._turn != self._lane.turn or await link.spoiled():
+            return True
+        return self._loop.time() - self._used_at > IDLE_MOST_S and not await link.answers(self._deadline_s / 2)
 
     async def _dialled(self) -> "Link":
         """Twice, because a server that has just been restarted may have refused the first time. Raises _NoRoom too."""

@@ -74,6 +74,14 @@ class Link:
         except (RedisError, OSError):
             return True
 
+    async def answers(self, within_s: float) -> bool:
+        """Whether it still leads to a server. False: it can only be closed."""
+        try:
+            await self.send(PING)
+            return await self.read(within_s) is not None
+        except Broken:
+            return False
+
     async def send(self, *commands: bytes) -> None:
         """Raises Broken; some may have arrived all the same."""
         try:

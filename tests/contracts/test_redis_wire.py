@@ -325,9 +325,10 @@ async def test_a_replica_counts_as_away_until_it_takes_writes(server: RedisServe
 
 
 ACL = (
-    "ACL SETUSER uds on >secret resetkeys resetchannels ~uds:* &uds:* -@all "
-    "+eval +evalsha +script|load +get +set +del +mget +incr +publish +subscribe +ping"
+    "ACL SETUSER uds on >secret resetkeys resetchannels ~uds:* &uds:* -@all +@read +@write +@scripting +@pubsub "
+    "+@connection -@dangerous +time +info +role +cluster|slots"
 )
+"""As the README gives it."""
 
 
 @_NEEDS_SERVER

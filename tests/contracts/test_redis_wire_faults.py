@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from state.redis import line
 from state.redis.address import parse
 from state.redis.connect import open_wire
 from state.redis.wire import Away
@@ -147,6 +148,17 @@ async def test_a_process_that_was_busy_itself_still_takes_the_answer() -> None:
             await asyncio.sleep(0)  # it is sent
         time.sleep(0.2)  # noqa: ASYNC251 - the loop is held up on purpose
         assert await asking == 1
+
+
+async def test_a_connection_that_was_cut_while_it_rested_leaves_nobody_in_doubt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(line, "IDLE_MOST_S", -1.0)  # it has rested long enough at once
+    async with Actor(lambda _: b":1\r\n") as actor, closing(wire_to(actor, "?socket_timeout=1")) as wire:
+        assert await wire.call("INCR", "uds:r:a", key="uds:r:a") == 1
+        actor.cut()
+        assert await wire.call("INCR", "uds:r:a", key="uds:r:a") == 1
+        assert actor.times(b"INCR") == 2
 
 
 async def test_a_far_server_is_reached_though_connecting_takes_longer_than_a_call_may() -> None:
