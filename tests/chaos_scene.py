@@ -184,9 +184,9 @@ FAULTS = {
 
 
 async def befall(scene: Scene, chance: random.Random, names: Sequence[str], *, lasting_s: float) -> None:
-    """Some faults at once, for a while."""
+    """Some faults at once, for a while. What is killed is killed last: the dead cannot be frozen or asked."""
     async with AsyncExitStack() as stack:
-        for name in names:
+        for name in sorted(names, key=lambda each: each.endswith("_killed") and each != "clients_killed"):
             await stack.enter_async_context(FAULTS[name](scene, chance))
         await asyncio.sleep(lasting_s)
 
