@@ -78,7 +78,6 @@ class RedisWire:
         self._retries = retries
         self._watchers: list[Callable[[bool, str], None]] = []
         self._probing: asyncio.Task[None] | None = None
-        self._checking = False
         self._links: set[Link] = set()
         self._closed = False
         self._route = route(self)
@@ -108,6 +107,8 @@ class RedisWire:
         except TimeoutError:
             raise Away("no answer in time", sent=False) from None
         except Broken as broken:
+            if broken.final:
+                _plain(broken.answer)
             self.broke(broken.reason)
             raise Away(broken.reason, sent=False) from None
         finally:

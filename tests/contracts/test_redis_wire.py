@@ -354,6 +354,8 @@ async def test_a_wrong_password_is_refused_and_repeated_nowhere(server: RedisSer
         with pytest.raises(Refused) as refused:
             await wire.call("GET", "uds:r:a", key="uds:r:a")
         assert refused.value.code == "WRONGPASS"
+        with pytest.raises(Refused):
+            await anext(wire.messages("uds:{s}:changes"))
         assert "not-it" not in str(refused.value)
 
 
