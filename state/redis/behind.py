@@ -31,9 +31,10 @@ Ask = Callable[[Script, Sequence[Part]], Awaitable[Answer]]
 class Behind:
     """For one event loop. `ask` runs a script and may raise `StateError`."""
 
-    def __init__(self, ask: Ask, touches: Touches, *, kept_s: float) -> None:
+    def __init__(self, ask: Ask, touches: Touches, clock: Callable[[], float], *, kept_s: float) -> None:
         self._ask = ask
         self._touches = touches
+        self._clock = clock
         self._kept_s = kept_s
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
@@ -57,6 +58,13 @@ class Behind:
         keeping = asyncio.get_running_loop().create_task(self._keep(before, script, arguments))
         self._keeping[keeping] = session_id
         keeping.add_done_callback(self._kept)
+
+    async def catch_up(self) -> None:
+        """Tell what has waited too long, since what is done next might end sessions that seem to be over."""
+        if self._touches.overdue(self._clock(), 2 * TICK_S):
+            self._start()
+            if self._flushing is not None:
+                await asyncio.wait([self._flushing])
 
     async def settled(self, session_id: str) -> None:
         """Return once the checkpoints of a session that are on their way have arrived, or will not."""

@@ -92,7 +92,7 @@ class RedisJournal:
         self._known = Known()
         self._touches = Touches(self._time)
         ask = partial(self._ask, keys.lists)
-        self._behind = Behind(ask, self._touches, kept_s=kept_past_s)
+        self._behind = Behind(ask, self._touches, clock, kept_s=kept_past_s)
         self._listing = Listing(ask, self._touches, self._time, kept_s=kept_past_s)
         self._counted = JournalStatistics(sessions=0, events=0, size_bytes=0)
         self._tried = False
@@ -310,6 +310,7 @@ class RedisJournal:
         if not self._tried:
             await self._ask(self._keys.lists, TRIAL, (self._keys.channel,))
             self._tried = True
+        await self._behind.catch_up()
         told = session_text(self._origin, session_id, version)
         return await self._ask(self._keys.session(session_id), script, (self._keys.channel, told, *arguments))
 

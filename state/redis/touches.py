@@ -28,6 +28,8 @@ class Touches:
     def __init__(self, time: SharedTime) -> None:
         self._time = time
         self._waiting: dict[str, Touch] = {}
+        self._since: float | None = None
+        """When the first of those that wait came, or the one before it."""
 
     @property
     def count(self) -> int:
@@ -37,12 +39,17 @@ class Touches:
         """The session was accessed."""
         before = self._waiting.pop(session_id, None)
         since = at if before is None else before.since
+        self._since = since if self._since is None else self._since
         self._waiting[session_id] = Touch(at=at, since=since, expires_at=expires_at)
         if len(self._waiting) > _MOST:
             del self._waiting[next(iter(self._waiting))]
 
     def of(self, session_id: str) -> Touch | None:
         return self._waiting.get(session_id)
+
+    def overdue(self, now: float, after_s: float) -> bool:
+        """Whether one has waited for longer: others, and scripts that end sessions, may take its session for over."""
+        return self._since is not None and self._since + after_s < now
 
     def told(self, session_id: str) -> tuple[str, str, str]:
         """What scripts want to know of a session's touch; all empty when there is none."""
@@ -63,6 +70,7 @@ class Touches:
         for each, touch in told.items():
             if self._waiting.get(each) is touch:
                 del self._waiting[each]
+        self._since = min((touch.since for touch in self._waiting.values()), default=None)
 
     def drop(self, session_id: str) -> None:
         """Whatever there is of it is about a session that is no more."""
