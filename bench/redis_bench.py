@@ -36,6 +36,7 @@ from state.journal import Quota
 from state.redis.address import parse
 from state.redis.changes import RedisChanges
 from state.redis.connect import open_wire
+from state.redis.identity import identity
 from state.redis.journal import RedisJournal
 from state.redis.keys import Keys
 from state.redis.wire import Part
@@ -227,7 +228,14 @@ async def instance(url: str, folder: Path) -> AsyncGenerator[Sessions]:
         changes = RedisChanges(wire, keys=Keys(), origin="bench")
         stack.push_async_callback(changes.aclose)
         journal = SharedJournal(
-            journal_over(wire), local, wire, changes=changes, clock=time.time, where="bench", durable_at="here"
+            journal_over(wire),
+            local,
+            wire,
+            changes=changes,
+            clock=time.time,
+            where="bench",
+            durable_at="here",
+            identify=lambda: identity(wire, Keys()),
         )
         stack.push_async_callback(journal.aclose)
         yield Sessions(journal, clock=time.time)

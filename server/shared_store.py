@@ -15,6 +15,7 @@ from server.store import Store
 from state.redis.address import parse
 from state.redis.changes import RedisChanges
 from state.redis.connect import open_wire
+from state.redis.identity import identity
 from state.redis.journal import RedisJournal
 from state.redis.keys import Keys
 from state.shared.journal import SharedJournal
@@ -50,6 +51,7 @@ async def open_shared_store(settings: Settings, away: Path) -> AsyncGenerator[St
             clock=time.time,
             where=f"{socket.gethostname()}/{origin}",
             durable_at=local.durable_at,
+            identify=lambda: identity(wire, keys),
         )
         stack.push_async_callback(journal.aclose)
 

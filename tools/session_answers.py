@@ -12,7 +12,7 @@ from tools.needs import share_verified
 from tools.times import rfc3339
 
 DEGRADED: Final = (
-    "Redis cannot be reached: others may have written more. What you write is kept here and joined with theirs later."
+    "Redis is away or has just come back: others may have written more. What you write is joined with theirs."
 )
 """What answers say of a session that this machine goes on with alone."""
 _NEEDS_SHOWN = 8

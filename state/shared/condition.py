@@ -58,15 +58,25 @@ class Condition:
             self._stuck = why
             _log.error("what was written while Redis was away stays on this machine for now: %s", why)
 
-    def notice(self) -> str | None:
-        """What is wrong right now. None: nothing."""
+    def another(self) -> None:
+        """Another server answers than before, or an emptied one."""
+        _log.warning("Redis is not the one it was (restart, failover or emptied): what this instance knows is compared")
+
+    def notice(self, *, settling: bool) -> str | None:
+        """What is wrong right now. None: nothing. `settling`: others may be bringing back what a failover lost."""
         if self.away:
             kept = "in memory only" if self._durable_at is None else f"in {self._durable_at}"
-            apart = f" ({self._apart} sessions so far)" if self._apart else ""
+            apart = f" ({_counted(self._apart)} so far)" if self._apart else ""
             return (
                 f"degraded: Redis cannot be reached ({self._why}); sessions go on with what this machine knows, "
                 f"and what is written is kept {kept} until Redis is back{apart}."
             )
         if self._stuck:
-            return f"degraded: {self._apart} sessions wait to be joined with Redis: {self._stuck}"
-        return f"degraded: {self._apart} sessions are being joined with Redis." if self._apart else None
+            return f"degraded: {_counted(self._apart)} waiting to be joined with Redis: {self._stuck}"
+        if self._apart:
+            return f"degraded: {_counted(self._apart)} being joined with Redis."
+        return "degraded: Redis has just come back; others may still be joining what they wrote." if settling else None
+
+
+def _counted(sessions: int) -> str:
+    return "1 session is" if sessions == 1 else f"{sessions} sessions are"

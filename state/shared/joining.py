@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +38,7 @@ class Joining:
 
     copies: Copies
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one place puts it together
         self,
         remote: Remote,
         apart: Apart,
@@ -48,6 +49,7 @@ class Joining:
         clock: Callable[[], float],
         tick: Callable[[], float],
         where: str,
+        made_sure: Callable[[], Awaitable[bool]],
     ) -> None:
         self._remote = remote
         self._apart = apart
@@ -55,10 +57,9 @@ class Joining:
         self._condition = condition
         self._link = link
         self._bringing = Bringing(remote, clock=clock, where=where)
+        self.made_sure = made_sure
         self._clock = clock
         self._tick = tick
-        self._doubtful = False
-        self._lost = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._under_way: dict[str, asyncio.Task[int]] = {}
@@ -70,12 +71,6 @@ class Joining:
 
     def soon(self) -> None:
         """Something is apart."""
-        self._wake.set()
-
-    def doubt(self, *, lost: bool = False) -> None:
-        """What Redis acknowledged may be gone. `lost`: as a whole, perhaps: it is another server, or an empty one."""
-        self._doubtful = True
-        self._lost = self._lost or lost
         self._wake.set()
 
     async def joined(self, session_id: str) -> bool:
@@ -111,8 +106,7 @@ class Joining:
             waiting = await self._apart.look()
             if waiting:
                 await self._bring_all(waiting)
-            if self._doubtful:
-                await self._check()
+            await self.made_sure()
             await self._prolong()
         except StateBusy:
             return False
@@ -170,24 +164,21 @@ class Joining:
                 break
         return written
 
-    async def _check(self) -> None:
-        """Bring back what this instance wrote lately and Redis does not have, and whole sessions if it lost them."""
-        self._doubtful, lost = False, self._lost
-        try:
-            if lost:
-                await self._give_back()
-            events = 0
-            for branch in self._recents.branches():
-                events += await self._bring_back(branch, lost=lost)
-        except StateBusy:
-            self._doubtful = True
-            raise
-        self._lost = False
+    async def bring_back(self, *, emptied: bool) -> None:
+        """Bring back what this instance wrote lately and Redis does not have, and whole sessions if it was emptied.
+
+        Raises `StateBusy`: to be done again.
+        """
+        if emptied:
+            await self._give_back()
+        events = 0
+        for branch in self._recents.branches():
+            events += await self._bring_back(branch, emptied=emptied)
         if events:
             _log.warning("Redis had lost %d events that this instance still knew: they are back", events)
 
-    async def _bring_back(self, branch: Branch, *, lost: bool) -> int:
-        if not lost and await self._remote.read(branch.session_id, after=branch.version) is None:
+    async def _bring_back(self, branch: Branch, *, emptied: bool) -> int:
+        if not emptied and await self._remote.read(branch.session_id, after=branch.version) is None:
             return 0  # it has ended
         try:
             return await self._bringing.bring(self._completed(branch))

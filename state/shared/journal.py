@@ -4,6 +4,7 @@ What is read or written without Redis is marked (`Chapter.local`, `Head.local`) 
 """
 
 import time
+from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -32,10 +33,13 @@ from state.shared.apart import Apart
 from state.shared.condition import Condition
 from state.shared.copies import Copies
 from state.shared.joining import Joining
+from state.shared.places import Identity
 from state.shared.places import Link
 from state.shared.places import Local
 from state.shared.places import Remote
 from state.shared.recents import Recents
+from state.shared.trust import SETTLING_S
+from state.shared.trust import Trust
 
 _OPENED_MOST: Final = 10_000
 _FELL_BACK_S: Final = 1.0
@@ -47,7 +51,7 @@ class SharedJournal:
     `durable_at`: where the local journal is; None: in memory. `where`: the name of this instance.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one place puts it together
         self,
         remote: Remote,
         local: Local,
@@ -57,7 +61,9 @@ class SharedJournal:
         clock: Callable[[], float],
         where: str,
         durable_at: str | None,
+        identify: Callable[[], Awaitable[Identity]],
         tick: Callable[[], float] = time.monotonic,
+        settling_s: float = SETTLING_S,
     ) -> None:
         self._remote = remote
         self._link = link
@@ -67,8 +73,17 @@ class SharedJournal:
         self._recents = Recents(tick)
         self._condition = Condition(tick, durable_at)
         self._apart = Apart(local, clock=clock)
+        self._trust = Trust(link, identify, self._changed, tick=tick, settling_s=settling_s)
         self._joining = Joining(
-            remote, self._apart, self._recents, self._condition, link, clock=clock, tick=tick, where=where
+            remote,
+            self._apart,
+            self._recents,
+            self._condition,
+            link,
+            clock=clock,
+            tick=tick,
+            where=where,
+            made_sure=self._trust.made_sure,
         )
         self._opened: LRUCache[tuple[str, str], str] = LRUCache(_OPENED_MOST)
         link.watch(self._told)
@@ -78,6 +93,7 @@ class SharedJournal:
         """Stop. What is apart stays in the local journal, for the next one."""
         self._deaf()
         await self._joining.aclose()
+        await self._trust.aclose()
 
     def lean_on(self, copies: Copies) -> None:
         """Whose copies of sessions make it possible to go on without Redis. To be called once, before use."""
@@ -87,12 +103,12 @@ class SharedJournal:
 
     def notice(self) -> str | None:
         """What is wrong right now, for a person. None: nothing."""
-        return self._condition.notice()
+        return self._condition.notice(settling=self._trust.settling)
 
     @property
     def away(self) -> bool:
         """Whether an answer of the last second may lack what others wrote."""
-        return not self._link.up or self._tick() < self._fell_back_at + _FELL_BACK_S
+        return not self._link.up or self._trust.settling or self._tick() < self._fell_back_at + _FELL_BACK_S
 
     async def append(
         self,
@@ -120,9 +136,13 @@ class SharedJournal:
         return await self._write_apart(session_id, expected, piece, expires_at)
 
     async def read(self, session_id: str, *, after: int = 0) -> Chapter | None:
-        if await self._reachable(session_id):
-            with suppress(Away):
-                return await self._remote.read(session_id, after=after)
+        while await self._reachable(session_id):
+            try:
+                chapter = await self._remote.read(session_id, after=after)
+            except Away:
+                break
+            if self._trust.sure and not await self._is_contradicted(session_id, chapter):
+                return replace(chapter, local=True) if chapter is not None and self._trust.settling else chapter
         return await self._apart.read(session_id, after)
 
     async def touch(self, session_id: str, *, expires_at: float) -> None:
@@ -133,7 +153,7 @@ class SharedJournal:
         self._apart.touch(session_id, expires_at)
 
     async def sessions(self, owner: str) -> tuple[str, ...]:
-        if self._link.up:
+        if self._link.up and (self._trust.sure or await self._trust.made_sure()):
             with suppress(Away):
                 there = await self._remote.sessions(owner)
                 here = await self._apart.sessions(owner) if len(self._apart) else ()
@@ -173,9 +193,21 @@ class SharedJournal:
 
     async def _reachable(self, session_id: str) -> bool:
         """Whether Redis has all there is of the session; what is apart is brought over first."""
-        if not self._link.up:
+        if not self._link.up or not (self._trust.sure or await self._trust.made_sure()):
             return False
         return session_id not in self._apart or await self._joining.joined(session_id)
+
+    async def _is_contradicted(self, session_id: str, chapter: Chapter | None) -> bool:
+        """Whether Redis knows less of a session than is known here, because it is not the one it was.
+
+        That it is the same, and the session was closed by somebody, is found out by asking once.
+        """
+        standing = self._apart.copies.known(session_id)
+        if standing is None or (chapter is not None and chapter.head.version >= standing.head.version):
+            return False
+        changes = self._trust.changes
+        self._trust.doubt()
+        return not await self._trust.made_sure() or self._trust.changes != changes
 
     async def _must_reach(self, session_id: str) -> None:
         if not await self._reachable(session_id):
@@ -217,8 +249,14 @@ class SharedJournal:
     def _told(self, up: bool, why: str) -> None:  # noqa: FBT001 - what the link tells
         self._condition.link(up, why)
         if up:
-            self._joining.doubt()
+            self._trust.doubt()
+            self._joining.soon()
 
     def _heard(self, change: Change) -> None:
         if isinstance(change, Missed):
-            self._joining.doubt(lost=True)
+            self._trust.doubt()
+            self._joining.soon()
+
+    async def _changed(self, emptied: bool) -> None:  # noqa: FBT001 - what trust tells
+        self._condition.another()
+        await self._joining.bring_back(emptied=emptied)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from state.journal import Adopting
@@ -35,6 +36,16 @@ class Remote(Journal, Adopting, Past, Marks, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who answers, and since when it remembers."""
+
+    epoch: str
+    """Another one: what had been written before is gone."""
+    server: str
+    """Another one: the last acknowledged writes may be gone. Empty: it does not say."""
+
+
 class Local(Journal, Adopting, Protocol):
     """The journal of this machine."""
 
@@ -44,6 +55,11 @@ class Link(Protocol):
 
     @property
     def up(self) -> bool: ...
+
+    @property
+    def connections(self) -> int:
+        """How many were made so far: with a new one, another server may answer than before."""
+        ...
 
     def watch(self, told: Callable[[bool, str], None]) -> None:
         """Be told each time `up` changes, and why."""

@@ -21,6 +21,7 @@ from state.errors import UnknownSession
 from state.redis.address import parse
 from state.redis.changes import RedisChanges
 from state.redis.connect import open_wire
+from state.redis.identity import identity
 from state.redis.journal import RedisJournal
 from state.redis.keys import Keys
 from state.sessions import Sessions
@@ -80,7 +81,15 @@ async def instance(redis: RedisServer, tmp_path: Path) -> AsyncGenerator[Open]:
             remote = RedisJournal(wire, keys=Keys(), clock=clock, origin=origin)
             stack.push_async_callback(remote.aclose)
             journal = SharedJournal(
-                remote, local, wire, changes=changes, clock=clock, where=name, durable_at=str(tmp_path / name)
+                remote,
+                local,
+                wire,
+                changes=changes,
+                clock=clock,
+                where=name,
+                durable_at=str(tmp_path / name),
+                identify=lambda: identity(wire, Keys()),
+                settling_s=0.05,
             )
             stack.push_async_callback(journal.aclose)
             return Instance(Sessions(journal, clock=clock), journal, stack)
@@ -90,7 +99,7 @@ async def instance(redis: RedisServer, tmp_path: Path) -> AsyncGenerator[Open]:
 
 async def until(holds: Callable[[], Any]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.005)
 
 
@@ -176,7 +185,7 @@ async def test_two_that_wrote_the_same_field_get_the_later_value_and_an_event_wi
     (resolved,) = [event.body for event in events if event.kind == fold.RESOLVED]
     assert {resolved["ours"]["value"], resolved["theirs"]["value"]} == {"of a", "of b, later"}
     assert (await a.sessions.histories.verify(handle, principal="ann")).ok
-    if (await a.seen(handle)).etag != stale.etag:
+    if stale.etag.partition("-")[2] not in {event.nonce for event in events}:
         with pytest.raises(Conflict):
             await a.remember(handle, "x", "k", expect=stale.etag)
 
@@ -303,4 +312,8 @@ async def test_each_change_is_told_once(redis: RedisServer, instance: Open, capl
         redis.start()
         await joined(a)
     told = [record.getMessage().split(" (")[0].split(" after")[0] for record in caplog.records]
-    assert [each for each in told if each.startswith("Redis")] == ["Redis cannot be reached", "Redis is back"]
+    assert [each for each in told if each.startswith("Redis")] == [
+        "Redis cannot be reached",
+        "Redis is back",
+        "Redis is not the one it was",
+    ]
