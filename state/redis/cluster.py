@@ -62,8 +62,7 @@ class Spread:
             place = pointed_to(reply.text, place)
             asking = _ASKING if reply.code == "ASK" else b""
             if reply.code == "MOVED":
-                self._map[slot] = place
-                self.look_again()
+                self._moved(slot, place)
             left_s = max(end_at - time.monotonic(), 0.0)
         else:
             raise Away("its nodes point at each other", sent=False)
@@ -125,10 +124,22 @@ class Spread:
             self._looked_at = time.monotonic()
             self._looking = None
         if found:
-            self._map = found
+            self._learned(found)
             await self._drop_idle(set(found.values()))
         elif not self._map:
             self._seen.refused("none of its nodes answers")
+
+    def _moved(self, slot: int, place: Place) -> None:
+        if slot == self._home and self._map.get(slot) != place:
+            self._seen.connected()
+        self._map[slot] = place
+        self.look_again()
+
+    def _learned(self, found: dict[int, Place]) -> None:
+        """Another node for what decides counts as a new connection, even where there was one to it before."""
+        before, self._map = self._map.get(self._home), found
+        if before != found.get(self._home):
+            self._seen.connected()
 
     async def _asked_around(self) -> dict[int, Place]:
         """What the first node says that knows. Empty: nobody does."""
@@ -171,6 +182,10 @@ class _NodeSeen:
         self._cluster = cluster
         self._seen = seen
         self._place = place
+
+    def connected(self) -> None:
+        if self._cluster.is_home(self._place):
+            self._seen.connected()
 
     def answered(self) -> None:
         if self._cluster.is_home(self._place):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from state.redis.address import parse
+from state.redis.connect import RedisWire
 from state.redis.connect import open_wire
 from state.redis.slots import slot_of
 from state.redis.wire import Away
@@ -114,8 +115,11 @@ async def test_a_cluster_is_one_store_whatever_its_nodes_do(tmp_path: Path) -> N
 
             assert await wire.run(_COUNT, [_STATE], [], again=False) == 1
             await until(lambda: ring.replicated(slot_of(_STATE)))
+            assert isinstance(wire, RedisWire)
+            before = wire.connections
             ring.owner(slot_of(_STATE)).kill()
             assert await counted_again(wire) == 2
+            assert wire.connections > before, "another node answers for state"
             assert b"role:master" in ring.replica.ask("INFO", "replication")
             async with contextlib.aclosing(wire.messages("uds:{s}:changes")) as listening:
                 assert await anext(listening) == b""
