@@ -44,7 +44,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 MAX_BYTES: Final = 256 * 2**20
-PATIENCE_S: Final = 0.5
+PATIENCE_S: Final = 1.0
 """How long a look may take before it is a miss."""
 _READ_BUSY_S: Final = 0.05
 _WRITE_BUSY_S: Final = 0.5

@@ -163,8 +163,14 @@ async def test_two_servers_at_once_share_what_either_measured_and_what_either_de
         assert _how(await _described(one)) == (False, None)
         await _kept(one)
         assert _how(await _described(other)) == (True, "shared")
+        held = await _described(other)
         await _asked(one, "cache", action="invalidate", schema="boats")
-        assert _how(await _described(one)) == (False, None)
+        measured = await _described(one)
+        assert _how(measured) == (False, None)
+        heard = held
+        while heard["provenance"]["as_of"] == held["provenance"]["as_of"]:
+            heard = await _described(other)
+        assert heard["provenance"]["as_of"] >= measured["provenance"]["as_of"]
     assert _how(await _once(state, rows)) == (True, "shared")
 
 

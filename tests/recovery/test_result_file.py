@@ -1,10 +1,10 @@
 """The file with kept answers: deleted, damaged, foreign, newer, locked or full, it costs speed and nothing else."""
 
-import asyncio
 import logging
 import secrets
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator
 from collections.abc import Callable
 from contextlib import closing
@@ -20,6 +20,7 @@ from state.tier import Fresh
 from state.tier import Look
 from state.tier import Wanted
 from tests.conftest import ManualClock
+from tests.contracts.tier_contract import HERE
 from tests.contracts.tier_contract import THERE
 from tests.contracts.tier_contract import fresh
 from tests.contracts.tier_contract import looked
@@ -281,21 +282,37 @@ async def test_other_processes_hear_what_was_outdated_in_order(make: Make, path:
     assert (await there.news(heard.position)).outdated == (EVERYTHING,)
 
 
-async def test_the_event_loop_goes_on_while_a_large_result_is_read_and_written(make: Make) -> None:
+async def test_nothing_is_packed_read_or_written_on_the_thread_of_the_event_loop(make: Make) -> None:
     tier = make()
-    large = "".join(secrets.token_hex(500) for _ in range(4_000))
-    longest_s = 0.0
-    loop = asyncio.get_running_loop()
+    seen: list[int] = []
 
-    async def beat() -> None:
-        nonlocal longest_s
-        while True:
-            before = loop.time()
-            await asyncio.sleep(0)
-            longest_s = max(longest_s, loop.time() - before)
+    def encode() -> bytes:
+        seen.append(threading.get_ident())
+        return b"value"
 
-    beating = asyncio.create_task(beat())
-    await stored(tier, large)
-    assert await value_of(tier) == large
-    beating.cancel()
-    assert longest_s < 0.5
+    def decode(body: bytes) -> str:
+        seen.append(threading.get_ident())
+        return body.decode()
+
+    tier.keep(await permit_of(tier), Fresh(encode=encode, age_s=0.0, size_bytes=1, tags=()))
+    await settled(tier)
+    assert (await tier.look(HERE, decode)).kept is not None
+    assert len(seen) == 2
+    assert threading.get_ident() not in seen
+
+
+async def test_a_look_that_hangs_is_a_miss_and_after_three_the_file_is_not_asked_again(make: Make) -> None:
+    tier = make(patience_s=0.01)
+    await stored(make())
+    go_on = threading.Event()
+
+    def hanging(body: bytes) -> str:
+        go_on.wait(10)
+        return body.decode()
+
+    for _ in range(3):
+        assert tier.fault is None
+        assert await tier.look(HERE, hanging) == Look()
+    go_on.set()
+    assert tier.fault is not None
+    assert "too long" in tier.fault
