@@ -100,10 +100,13 @@ class _Client:
 
 @asynccontextmanager
 async def balancing(
-    instances: Sequence[Instance], *, port: int = 0, answered: Callable[[Instance], None] | None = None
+    instances: Sequence[Instance],
+    *,
+    answered: Callable[[Instance], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[str]:
     """Balance on a loopback port while the body runs; gives `http://host:port`. `answered` hears of each answer."""
-    turns = Turns(instances)
+    turns = Turns(instances, clock=clock)
     serving: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -115,7 +118,7 @@ async def balancing(
             await _serve(_Client(reader, writer), turns, answered)
         writer.close()
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", port, limit=_PIECE_BYTES)
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0, limit=_PIECE_BYTES)
     try:
         yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
     finally:

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -20,6 +21,7 @@ from server.request_keys import ring_of
 from server.request_keys import shared_keys
 from server.settings import read_settings
 from state.redis.keys import Keys
+from state.sqlite.lock import exclusive
 
 if TYPE_CHECKING:
     from state.redis.wire import Wire
@@ -81,6 +83,17 @@ def test_processes_that_start_together_agree(tmp_path: Path) -> None:
         told = set(waiting.map(read, started))
     assert [each.returncode for each in started] == [0] * len(started)
     assert told == {" ".join(file_keys(path, now=0.0))}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+def test_whoever_comes_second_waits_for_the_keys_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / KEYS_NAME
+    with ThreadPoolExecutor(1) as second:
+        with exclusive(path):
+            keys = second.submit(file_keys, path, now=0.0)
+            assert not wait([keys], timeout=0.2).done
+            path.write_text(f"{_OLD}\n")
+        assert keys.result(timeout=10) == (_OLD,)
 
 
 def test_after_thirty_days_a_new_key_seals_and_the_old_one_is_still_accepted(tmp_path: Path) -> None:
