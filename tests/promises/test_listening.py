@@ -44,9 +44,20 @@ async def _instances(environ: dict[str, str], many: int) -> AsyncGenerator[list[
 
 
 @pytest.fixture
-async def two(redis: RedisServer) -> AsyncGenerator[list[Client]]:
+async def two_over_redis(redis: RedisServer) -> AsyncGenerator[list[Client]]:
     """Clients of two servers that share a Redis."""
     async with _instances({"STATE_STORE_TYPE": "redis", "REDIS_URL": redis.url}, 2) as clients:
+        yield clients
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+async def two(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[list[Client]]:
+    """Clients of two servers that share a file, or a Redis."""
+    if request.param == "sqlite":
+        environ = {"STATE_STORE_TYPE": "sqlite", "UDS_STATE_DIR": str(tmp_path / "state")}
+    else:
+        environ = {"STATE_STORE_TYPE": "redis", "REDIS_URL": request.getfixturevalue("redis").url}
+    async with _instances(environ, 2) as clients:
         yield clients
 
 
@@ -122,8 +133,21 @@ async def test_who_listens_at_one_instance_hears_what_was_written_at_another(two
         assert await _next(aiter(listening)) == _uri(other)
 
 
-async def test_what_was_measured_at_one_instance_is_told_at_another(two: list[Client]) -> None:
+async def test_own_writes_are_not_told_again_when_the_other_instances_come(two: list[Client]) -> None:
     here, there = two
+    ask_here, ask_there = asking(here), asking(there)
+    own, other = [await _opened(ask_here) for _ in range(2)]
+    async with here.listen(resource_subscriptions=[_uri(own), _uri(other)]) as listening:
+        events = aiter(listening)
+        for _ in range(3):
+            await _kept(ask_here, own)
+            assert await _next(events) == _uri(own)
+            await _kept(ask_there, other)
+            assert await _next(events) == _uri(other)
+
+
+async def test_what_was_measured_at_one_instance_is_told_at_another(two_over_redis: list[Client]) -> None:
+    here, there = two_over_redis
     uri = "uds://schemas/duckdb/flights"
     async with here.listen(resource_subscriptions=[uri]) as listening:
         await asking(there)("describe_schema", schema="flights")
@@ -141,10 +165,10 @@ async def test_what_is_declared_outdated_at_one_instance_is_measured_anew_at_ano
 
 
 async def test_who_listens_is_asked_to_look_again_when_redis_comes_back_as_another(
-    redis: RedisServer, two: list[Client]
+    redis: RedisServer, two_over_redis: list[Client]
 ) -> None:
     """Nobody wrote to the session since; but what was acknowledged may be lost, and nothing but a look can tell."""
-    here, _ = two
+    here, _ = two_over_redis
     session = await _opened(asking(here))
     async with here.listen(resource_subscriptions=[_uri(session)]) as listening:
         events = aiter(listening)
@@ -153,8 +177,10 @@ async def test_who_listens_is_asked_to_look_again_when_redis_comes_back_as_anoth
         assert await _next(events) == _uri(session)
 
 
-async def test_without_redis_who_listens_hears_what_is_written_here(redis: RedisServer, two: list[Client]) -> None:
-    here, _ = two
+async def test_without_redis_who_listens_hears_what_is_written_here(
+    redis: RedisServer, two_over_redis: list[Client]
+) -> None:
+    here, _ = two_over_redis
     ask = asking(here)
     session = await _opened(ask)
     await _kept(ask, session)
