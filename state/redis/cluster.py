@@ -49,7 +49,7 @@ class Spread:
         self._looked_at = float("-inf")
         self._closed = False
 
-    async def ask(self, command: bytes, *, key: str, within_s: float) -> Any:
+    async def ask(self, command: bytes, *, key: str, within_s: float, alone: bool = True) -> Any:
         end_at = time.monotonic() + within_s
         slot = slot_of(key)
         place = self._map.get(slot) or await self._place(slot, within_s)
@@ -59,6 +59,8 @@ class Spread:
             reply = await self._lane(place).ask(command, within_s=left_s, asking=asking)
             if not isinstance(reply, Wrong) or not reply.moved:
                 break
+            if reply.code == "ASK" and not alone:
+                return Wrong("TRYAGAIN", reply.text)
             place = pointed_to(reply.text, place)
             asking = _ASKING if reply.code == "ASK" else b""
             if reply.code == "MOVED":

@@ -83,13 +83,13 @@ class RedisWire:
         self._route = route(self)
 
     async def call(self, *parts: Part, key: str) -> Any:
-        return _plain(await self._asked(packed(parts), key, again=False))
+        return _plain(await self._asked(packed(parts), key, again=False, alone=True))
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Part], *, again: bool) -> Any:
         rest = (len(keys), *keys, *arguments)
-        reply = await self._asked(packed(("EVALSHA", script.digest, *rest)), keys[0], again=again)
+        reply = await self._asked(packed(("EVALSHA", script.digest, *rest)), keys[0], again=again, alone=False)
         if isinstance(reply, Wrong) and reply.unknown_script:
-            reply = await self._asked(packed(("EVAL", script.text, *rest)), keys[0], again=again)
+            reply = await self._asked(packed(("EVAL", script.text, *rest)), keys[0], again=again, alone=False)
         return _plain(reply)
 
     async def messages(self, channel: str) -> AsyncGenerator[bytes]:
@@ -151,13 +151,13 @@ class RedisWire:
         if self._probing is None and not self._closed:
             self._probing = asyncio.create_task(self._probe(0.0), name="redis probe")
 
-    async def _asked(self, command: bytes, key: str, *, again: bool) -> Any:
+    async def _asked(self, command: bytes, key: str, *, again: bool, alone: bool) -> Any:
         """Ask until there is an answer, or asking again could do harm or comes too late. Raises Away."""
         end_at = time.monotonic() + 2 * self._deadline_s
         sent = False
         for attempt in range(self._retries + 1):
             try:
-                reply = await self._asked_once(command, key, end_at)
+                reply = await self._asked_once(command, key, end_at, alone=alone)
             except Away as away:
                 away.sent = away.sent or sent
                 raise
@@ -171,12 +171,12 @@ class RedisWire:
             await asyncio.sleep(pause_s)
         raise AssertionError  # the last attempt returns or raises
 
-    async def _asked_once(self, command: bytes, key: str, end_at: float) -> Any:
+    async def _asked_once(self, command: bytes, key: str, end_at: float, *, alone: bool) -> Any:
         """`Away` is given back, for whoever decides whether to ask again; while it is known to be away it is raised."""
         self._see_whether_up()
         within_s = min(self._deadline_s, end_at - time.monotonic())
         try:
-            reply = await self._route.ask(command, key=key, within_s=within_s)
+            reply = await self._route.ask(command, key=key, within_s=within_s, alone=alone)
         except Away as away:
             return away
         if isinstance(reply, Wrong) and reply.not_now:

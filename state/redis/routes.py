@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 class Route(Protocol):
     """From a key to the server that has it."""
 
-    async def ask(self, command: bytes, *, key: str, within_s: float) -> Any:
-        """Send a command to the server that has the key, following it where it moved. Raises Away."""
+    async def ask(self, command: bytes, *, key: str, within_s: float, alone: bool = True) -> Any:
+        """Send a command to the server that has the key, following it where it moved. Raises Away.
+
+        `alone`: it touches nothing but this key, so that it may be carried out while others are still on their way.
+        """
         ...
 
     async def listening(self, key: str) -> "Link":
@@ -43,8 +46,8 @@ class Straight:
         self._deadline_s = deadline_s
         self._lane: Lane | None = None
 
-    async def ask(self, command: bytes, *, key: str, within_s: float) -> Any:
-        del key
+    async def ask(self, command: bytes, *, key: str, within_s: float, alone: bool = True) -> Any:
+        del key, alone
         if self._lane is None:
             self._lane = Lane(self._dial, self._seen, lines=self._lines, deadline_s=self._deadline_s)
         reply = await self._lane.ask(command, within_s=within_s)

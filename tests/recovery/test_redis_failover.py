@@ -140,3 +140,8 @@ async def test_keys_that_are_on_their_way_to_another_node_are_followed(tmp_path:
             assert await wire.call("GET", "uds:r:1", key="uds:r:1") == b"there"
             assert source.ask("CLUSTER", "COUNTKEYSINSLOT", str(slot)) == b":0\r\n"
             assert target.ask("CLUSTER", "COUNTKEYSINSLOT", str(slot)) == b":1\r\n"
+            with pytest.raises(Away) as away:  # a script may touch keys that are still where they were
+                await wire.run(_COUNT, ["uds:r:1"], [], again=True)
+            assert not away.value.sent
+            ring.move(slot, target)
+            assert await wire.run(Script("there", "return redis.call('GET', KEYS[1])"), ["uds:r:1"], [], again=True)
