@@ -51,12 +51,20 @@ class Keys:
         """
         tag = self.tag
         own = (f"{tag}h:{session_id}", f"{tag}e:{session_id}", f"{tag}c:{session_id}")
-        return (*own, f"{tag}ends", f"{tag}ended", f"{tag}held", self.sequence, self.log, self.epoch)
+        return (*own, f"{tag}ends", f"{tag}ended", f"{tag}held", self.sequence, self.log, self.epoch, self.nothing)
 
     @property
     def lists(self) -> tuple[str, ...]:
         """What scripts look at that are not about one session: ends of life, and sessions that have ended."""
-        return (f"{self.tag}ends", f"{self.tag}ended")
+        return (f"{self.tag}ends", f"{self.tag}ended", self.nothing)
+
+    @property
+    def nothing(self) -> str:
+        """Never there. While a slot moves between nodes of a cluster, they refuse scripts that miss one of their keys.
+
+        So none sees only a part of what there is, or writes beside what is still to come.
+        """
+        return f"{self.tag}nothing"
 
     def result(self, digest: str) -> str:
         """A cached result."""

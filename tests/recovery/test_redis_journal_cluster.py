@@ -111,13 +111,20 @@ async def test_while_the_slot_moves_to_another_node_nothing_is_half_written(
     source.ask("CLUSTER", "SETSLOT", str(_SLOT), "MIGRATING", ring.name(target))
     keys = _keys(source)
     for key in keys:
-        for write in (
+        clock.advance(2)
+        await journal.touch("s", expires_at=clock() + 500)
+        clock.advance(2)  # so that whoever writes tells of the touch first
+        journal.keep_checkpoint("s", folded(head))
+        for act in (
+            lambda: journal.checkpoint("s"),
+            lambda: journal.read("s"),
+            lambda: journal.sessions("ann"),
             lambda: went_on(journal, clock, "s", head),
             lambda: written(journal, clock, "t"),
             lambda: journal.append("s", expected=head, drafts=[draft()], expires_at=clock()),
         ):
             with pytest.raises(StateBusy):
-                await write()
+                await act()
         assert source.ask("MIGRATE", "127.0.0.1", str(target.port), key, "0", "1000").startswith(b"+OK"), key
     ring.move(_SLOT, target)
     await _soon(lambda: journal.read("s"))
