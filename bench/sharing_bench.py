@@ -37,10 +37,18 @@ class Counting(SqliteJournal):
     refused = 0
 
     async def append(
-        self, session_id: str, *, expected: Head | None, drafts: Sequence[Draft], expires_at: float
+        self,
+        session_id: str,
+        *,
+        expected: Head | None,
+        drafts: Sequence[Draft],
+        expires_at: float,
+        nonce: str | None = None,
     ) -> Head:
         try:
-            return await super().append(session_id, expected=expected, drafts=drafts, expires_at=expires_at)
+            return await super().append(
+                session_id, expected=expected, drafts=drafts, expires_at=expires_at, nonce=nonce
+            )
         except VersionMoved:
             self.refused += 1
             raise

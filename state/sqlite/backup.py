@@ -147,7 +147,7 @@ def _proven(verification: Verification) -> tuple[Verification, dict[str, Link]]:
         wrong = verification.wrong[0]
         named = "" if wrong.session is None else f"Session {wrong.session}: "
         raise StateUnavailable(f"this is not as it was written, so nothing was copied. {named}{wrong.fault}")
-    with looking(verification.path) as copy:
+    with looking(Path(verification.path)) as copy:
         rows = copy.execute("SELECT id, version, link FROM sessions")
         return verification, {each: Link(version=version, link=link) for each, version, link in rows}
 

@@ -34,12 +34,20 @@ class DistantJournal:
         self.appends = 0
 
     async def append(
-        self, session_id: str, *, expected: Head | None, drafts: Sequence[Draft], expires_at: float
+        self,
+        session_id: str,
+        *,
+        expected: Head | None,
+        drafts: Sequence[Draft],
+        expires_at: float,
+        nonce: str | None = None,
     ) -> Head:
         self.appends += 1
         await anyio.lowlevel.checkpoint()
         try:
-            return await self._near.append(session_id, expected=expected, drafts=drafts, expires_at=expires_at)
+            return await self._near.append(
+                session_id, expected=expected, drafts=drafts, expires_at=expires_at, nonce=nonce
+            )
         except VersionMoved:
             self.refusals += 1
             raise
