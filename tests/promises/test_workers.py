@@ -17,6 +17,7 @@ from mcp import Client
 from mcp import MCPError
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import CallToolResult
 from mcp_types import InputRequiredResult
 
@@ -105,6 +106,22 @@ async def test_clients_of_both_eras_explore_over_connections_to_different_worker
                 told = await client.call_tool("recall", {"session": session})
                 assert told.structured_content is not None
                 assert len(told.structured_content["findings"]) == number + 1
+
+
+@pytest.mark.anyio
+async def test_a_client_that_listens_at_one_worker_hears_what_is_written_through_any(crew: UdsProcess) -> None:
+    with anyio.fail_after(_WITHIN_S):
+        async with Client(f"{crew.address}/mcp") as listening:
+            opened = await listening.call_tool("open_session", {"goal": "heard by all"})
+            assert opened.structured_content is not None
+            session = opened.structured_content["session"]
+            uri = f"uds://sessions/{session}"
+            async with listening.listen(resource_subscriptions=[uri]) as events:
+                for number in range(2 * _WORKERS):
+                    async with Client(f"{crew.address}/mcp") as writing:
+                        about = {"session": session, "kind": "finding", "key": f"k{number}", "value": number}
+                        assert not (await writing.call_tool("remember", about)).is_error
+                    assert await anext(events) == ResourceUpdated(uri=uri)
 
 
 def test_a_client_of_the_2025_era_gets_no_session_of_the_transport_and_needs_none(crew: UdsProcess) -> None:
