@@ -53,7 +53,7 @@ class Instance:
     async def shared(self, handle: str) -> Any:
         """As all see it: an answer that is marked may always come when the machine is slow."""
         async with asyncio.timeout(PATIENCE_S):
-            while (session := await self.seen(handle)).local:
+            while (session := await self.seen(handle)).local:  # noqa: ASYNC110 - nobody tells when that ends
                 await asyncio.sleep(0.005)
         return session
 
