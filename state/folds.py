@@ -163,7 +163,6 @@ class Folds:
             owner=standing.session.owner,
             key=None,
             checkpoint=_checkpoint(standing),
-            link=b"",
             expires_at=standing.expires_at,
         )
 

@@ -217,8 +217,6 @@ class Origin:
     key: str | None
     """The idempotency key it was opened with."""
     checkpoint: Checkpoint
-    link: bytes
-    """Of the chain, at the checkpoint's version. Empty: not known, so that the chain begins anew there."""
     expires_at: float
 
 

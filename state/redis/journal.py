@@ -190,7 +190,7 @@ class RedisJournal:
         begun = adopted_link(session_id, kept.version, kept.nonce, kept.state)
         arguments = (
             *(session_id, origin.owner, int(origin.key is not None), origin.key or ""),
-            *(kept.version, kept.nonce, origin.link or begun.link, sealed(kept)),
+            *(kept.version, kept.nonce, begun.link, sealed(kept)),
             *(self._time.told(origin.expires_at), self._kept_s, new_nonce()),
         )
         answer = await self._announced(session_id, kept.version, lua_acts.ADOPT, arguments)

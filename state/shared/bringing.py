@@ -113,7 +113,6 @@ class Bringing:
             owner=branch.owner,
             key=None,
             checkpoint=branch.start,
-            link=b"",
             expires_at=self._clock() + branch.ttl_s,
         )
         await self._remote.adopt(branch.session_id, origin)

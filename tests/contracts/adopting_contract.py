@@ -26,7 +26,6 @@ from tests.contracts.journal_contract import written
 
 BEHIND = Head(version=5, nonce="feedfacecafebeef")
 """Where the history ended in the journal that the session comes from."""
-LINK = bytes(range(32))
 
 
 class AdoptingJournal(Journal, Adopting, Protocol):
@@ -38,11 +37,10 @@ def origin(
     *,
     head: Head = BEHIND,
     key: str | None = None,
-    link: bytes = b"",
     owner: str = "ann",
     text: str = "",
 ) -> Origin:
-    return Origin(owner=owner, key=key, checkpoint=folded(head, text), link=link, expires_at=clock() + LIFE_S)
+    return Origin(owner=owner, key=key, checkpoint=folded(head, text), expires_at=clock() + LIFE_S)
 
 
 async def opened(journal: Journal, clock: ManualClock, session_id: str, key: str) -> Head:
@@ -85,16 +83,15 @@ class AdoptingContract:
         state = bytes(range(256)) * 400
         checkpoint = Checkpoint(version=BEHIND.version, nonce=BEHIND.nonce, state=state)
         ends = clock() + LIFE_S
-        assert await journal.adopt("s", Origin(owner="ann", key=None, checkpoint=checkpoint, link=b"", expires_at=ends))
+        assert await journal.adopt("s", Origin(owner="ann", key=None, checkpoint=checkpoint, expires_at=ends))
         assert await journal.checkpoint("s") == checkpoint
         assert await journal.checkpoint("s", most=BEHIND.version) == checkpoint
         assert await journal.checkpoint("s", most=BEHIND.version - 1) is None
 
-    @pytest.mark.parametrize("link", [b"", LINK], ids=["unknown link", "known link"])
     async def test_it_is_written_on_from_its_head_and_verifies(
-        self, journal: AdoptingJournal, clock: ManualClock, link: bytes
+        self, journal: AdoptingJournal, clock: ManualClock
     ) -> None:
-        await journal.adopt("s", origin(clock, link=link))
+        await journal.adopt("s", origin(clock))
         head = BEHIND
         for _ in range(2):
             seen = await journal.verify("s")
@@ -147,7 +144,7 @@ class AdoptingContract:
         assert await journal.checkpoint("s") is None
 
     async def test_one_whose_time_is_over_is_gone_at_once(self, journal: AdoptingJournal, clock: ManualClock) -> None:
-        over = Origin(owner="ann", key="once", checkpoint=folded(BEHIND), link=b"", expires_at=clock())
+        over = Origin(owner="ann", key="once", checkpoint=folded(BEHIND), expires_at=clock())
         await journal.adopt("s", over)
         assert (await journal.read("s"), await journal.sessions("ann")) == (None, ())
         await opened(journal, clock, "t", "once")

@@ -39,7 +39,6 @@ from state.sqlite.wishes import Adopt
 from state.sqlite.wishes import Discard
 from tests.conftest import ManualClock
 from tests.contracts.adopting_contract import BEHIND
-from tests.contracts.adopting_contract import LINK
 from tests.contracts.adopting_contract import AdoptingContract
 from tests.contracts.adopting_contract import AdoptingJournal
 from tests.contracts.adopting_contract import origin
@@ -134,7 +133,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.anyio
 async def test_an_adopted_session_outlives_its_process_and_is_anchored(path: Path, clock: ManualClock) -> None:
     async with aclosing(SqliteJournal(path, clock=clock)) as journal:
-        await journal.adopt("s", origin(clock, key="once", link=LINK))
+        await journal.adopt("s", origin(clock, key="once"))
         assert read_heads(path)["s"].version == BEHIND.version
         head = await went_on(journal, clock, "s", BEHIND, {"n": 6})
     async with aclosing(SqliteJournal(path, clock=clock)) as journal:
@@ -377,7 +376,7 @@ async def test_the_history_of_an_adopted_session_is_read_on_and_not_again(path: 
         known = Checkpoint(version=int(version), nonce=nonce, state=encoded(session))
         behind = Head(version=known.version, nonce=nonce)
         ends = clock() + LIFE_S
-        came = Origin(owner="ann", key=None, checkpoint=known, link=b"", expires_at=ends)
+        came = Origin(owner="ann", key=None, checkpoint=known, expires_at=ends)
         assert await journal.adopt(session.handle, came)
         reader = Ledger(journal, Sessions(journal, clock=clock).histories, "ann").reader()
         read: list[list[int]] = []

@@ -222,9 +222,7 @@ class TierContract:
             assert await value_of(pair[(number + 1) % 2], wanted) == str(number)
 
     async def test_more_than_a_few_that_wait_are_dropped_and_counted(self, pair: Pair) -> None:
-        permits = [
-            await permit_of(pair[0], Wanted(digest=f"{number:064x}", fingerprint="f")) for number in range(100)
-        ]
+        permits = [await permit_of(pair[0], Wanted(digest=f"{number:064x}", fingerprint="f")) for number in range(100)]
         for permit in permits:
             pair[0].keep(permit, fresh())
         await settled(pair[0])

@@ -67,7 +67,7 @@ async def _lived(journal: RedisJournal, clock: ManualClock) -> Head:
     journal.keep_checkpoint("s", folded(head))
     ended = await written(journal, clock, "ended")
     await journal.append("ended", expected=ended, drafts=[draft()], expires_at=clock())
-    await journal.adopt("adopted", Origin(owner="bob", key="k", checkpoint=folded(base), link=b"", expires_at=2e9))
+    await journal.adopt("adopted", Origin(owner="bob", key="k", checkpoint=folded(base), expires_at=2e9))
     await journal.discard("adopted", expected=base)
     await journal.touch("s", expires_at=clock() + 500)
     assert await journal.checkpoint("s") == folded(head)

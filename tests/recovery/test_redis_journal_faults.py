@@ -334,7 +334,7 @@ _BROUGHT = (Piece(nonce="brought", drafts=(draft(), draft())),)
 
 
 def _origin(head: Head, ends: float) -> Origin:
-    return Origin(owner="ann", key="k", checkpoint=folded(head), link=b"", expires_at=ends)
+    return Origin(owner="ann", key="k", checkpoint=folded(head), expires_at=ends)
 
 
 def _writes(journal: RedisJournal, clock: ManualClock, head: Head) -> list[Callable[[], Awaitable[object]]]:
