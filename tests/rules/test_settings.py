@@ -188,7 +188,9 @@ def test_a_state_directory_that_is_a_file_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_passwords_are_never_shown() -> None:
-    settings = read_settings({"REDIS_URL": "redis+sentinel://someone:hunter2@cache.example:6380/x/1?sentinel_password=hunter2"})
+    settings = read_settings(
+        {"REDIS_URL": "redis+sentinel://someone:hunter2@cache.example:6380/x/1?sentinel_password=hunter2"}
+    )
     shown = {row.name: row.value for row in settings.described()}["REDIS_URL"]
     assert "cache.example:6380" in shown
     assert "hunter2" not in shown + repr(settings)
