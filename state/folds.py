@@ -27,6 +27,9 @@ from state.session import Session
 CHECKPOINT_EVENTS = 64
 """A session that has moved by so many since its last checkpoint gets another, or by as many as it has entries."""
 
+_LOADS = 4
+"""Between two looks another instance may give a session back, with another beginning."""
+
 _FOLD_BYTES = 4_096
 _PER_EVENT_BYTE = 2
 """What a folded session holds in memory, roughly: so much and so much per byte of its events at rest."""
@@ -170,21 +173,21 @@ class Folds:
         self._kept.pop(handle, None)
 
     async def _load_anew(self, handle: str) -> Standing | None:
-        begun = await self._begun(handle)
-        chapter = await self._journal.read(handle, after=0 if begun is None else begun.version)
-        if begun is not None and chapter is not None and not _continues(_head_of(begun), chapter):
-            begun, chapter = None, await self._journal.read(handle)
-        if chapter is None:
-            self._kept.pop(handle, None)
-            return None
-        session = _advanced(begun, chapter.events)
-        if session is None:
-            raise StateUnavailable(
-                "the beginning of this session's history is missing. "
-                "`uds-mcp verify` says what is wrong; a backup can be put back with `uds-mcp restore`."
-            )
-        standing = _live(session, chapter, 0 if begun is None else begun.version)
-        return self._keep(handle, standing)
+        for _ in range(_LOADS):
+            begun = await self._begun(handle)
+            chapter = await self._journal.read(handle, after=0 if begun is None else begun.version)
+            if begun is not None and chapter is not None and not _continues(_head_of(begun), chapter):
+                begun, chapter = None, await self._journal.read(handle)
+            if chapter is None:
+                self._kept.pop(handle, None)
+                return None
+            session = _advanced(begun, chapter.events)
+            if session is not None:
+                return self._keep(handle, _live(session, chapter, 0 if begun is None else begun.version))
+        raise StateUnavailable(
+            "the beginning of this session's history is missing. "
+            "`uds-mcp verify` says what is wrong; a backup can be put back with `uds-mcp restore`."
+        )
 
     async def _begun(self, handle: str, *, most: int | None = None) -> Session | None:
         """The session at its newest checkpoint. None: there is none that can be read."""

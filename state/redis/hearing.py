@@ -24,6 +24,8 @@ class Picture:
     """Numbers and texts from the one that was asked for on, oldest first."""
     cut: bool = False
     """True: the log goes on, one has to look again."""
+    epoch_age_s: float = float("inf")
+    """Seconds since the epoch began; infinite: that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,4 +14,4 @@ async def identity(wire: Wire, keys: Keys) -> Identity:
         picture = await look(wire, keys, None)
     except Refused as refused:
         raise StateUnavailable(f"Redis does not tell who it is: {refused}") from refused
-    return Identity(epoch=picture.epoch, server=picture.server)
+    return Identity(epoch=picture.epoch, server=picture.server, age_s=picture.epoch_age_s)

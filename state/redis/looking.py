@@ -15,10 +15,12 @@ LOOK_MOST: Final = 500
 _LOOK: Final = Script(
     "look",
     """
+local now = redis.call('TIME')[1]
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then
-  local made = redis.pcall('SET', KEYS[1], ARGV[1], 'NX')
-  epoch = (type(made) == 'table' and made.ok) and ARGV[1] or ''
+  local wanted = ARGV[1] .. '@' .. now
+  local made = redis.pcall('SET', KEYS[1], wanted, 'NX')
+  epoch = (type(made) == 'table' and made.ok) and wanted or ''
 end
 local function told(section, pattern)
   local answer = redis.pcall('INFO', section)
@@ -30,7 +32,7 @@ if ARGV[2] ~= '' then
   if log.err then log = {} end
 end
 local server = told('server', 'run_id:(%x+)') .. ' ' .. told('replication', 'master_replid:(%x+)')
-return {epoch, server, tonumber(redis.call('GET', KEYS[2])) or 0, log}
+return {epoch, server, tonumber(redis.call('GET', KEYS[2])) or 0, log, tonumber(now)}
 """,
 )
 """All of one instant. The epoch is made by the first who finds none; who may not ask INFO goes without the server."""
@@ -41,13 +43,15 @@ async def look(wire: Wire, keys: Keys, after: int | None) -> Picture:
     names = (keys.epoch, keys.sequence, keys.log)
     wanted = ("" if after is None else after, LOOK_MOST)
     answer: list[Any] = await wire.run(_LOOK, names, (secrets.token_hex(8), *wanted), again=True)
-    epoch, server, sequence, entries = answer
+    epoch, server, sequence, entries, now = answer
+    begun = epoch.decode().partition("@")[2]
     return Picture(
         epoch=epoch.decode(),
         server=server.decode().strip(),
         sequence=sequence,
         log=tuple(_entry(*entry) for entry in entries),
         cut=len(entries) == LOOK_MOST,
+        epoch_age_s=float(now - int(begun)) if begun.isdecimal() else float("inf"),
     )
 
 

@@ -1,7 +1,7 @@
 """Brings what was written apart to where it belongs: each piece once, in order, however often and whoever does it.
 
-A piece is known by its nonce. As long as nobody else wrote, pieces go over as they are, so that every etag given out
-stays true; else they are decided again (`state.shared.rebase`).
+A piece is known by its nonce, also when it was decided again. As long as nobody else wrote, pieces go over as they are,
+so that every etag given out stays true; else they are decided again (`state.shared.rebase`).
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ from state.shared.pieces import missing
 from state.shared.places import Remote
 from state.shared.rebase import Apart
 from state.shared.rebase import rebased
+from state.shared.recents import Recents
 
 _ATTEMPTS: Final = 64
 _BATCH_EVENTS: Final = 256
@@ -34,8 +35,9 @@ _FOLDED_BYTES: Final = 4 * 2**20
 class Bringing:
     """`where`: the name of this instance, for those who read what became of two values that met."""
 
-    def __init__(self, remote: Remote, *, clock: Callable[[], float], where: str) -> None:
+    def __init__(self, remote: Remote, recents: Recents, *, clock: Callable[[], float], where: str) -> None:
         self._remote = remote
+        self._recents = recents
         self._theirs = Folds(remote, max_bytes=_FOLDED_BYTES)
         self._clock = clock
         self._where = where
@@ -53,7 +55,7 @@ class Bringing:
                 if count is not None:
                     return written + count
                 continue
-            left = missing(branch.pieces, (event.nonce for event in there.events))
+            left = missing(branch.pieces, there.events)
             try:
                 return written + (await self._bring(branch, left, there) if left else 0)
             except VersionMoved:
@@ -83,6 +85,8 @@ class Bringing:
         written = 0
         for batch in batches(pieces, _BATCH_EVENTS, _BATCH_BYTES):
             ends = closes and batch[-1] is pieces[-1]
+            # Before it is known whether it arrives: what is known twice is told apart, and what is not known is lost.
+            self._recents.add_pieces(branch.session_id, head, batch, ttl_s=branch.ttl_s)
             head = await self._remote.append_as(
                 branch.session_id,
                 expected=head,
@@ -97,7 +101,7 @@ class Bringing:
         """The session is not open there (any more). None: now it is, so go on. Else how many events that took."""
         ended = await self._remote.read_past(branch.session_id)
         if ended is not None:
-            left = missing(branch.pieces, (event.nonce for event in ended.events))
+            left = missing(branch.pieces, ended.events)
             if not left or all(draft.kind == "closed" for piece in left for draft in piece.drafts):
                 return 0
             await self._remote.revive(branch.session_id, expires_at=self._clock() + branch.ttl_s)
@@ -126,5 +130,7 @@ def _follows(branch: Branch, left: Sequence[Piece], head: Head) -> bool:
     """Whether the pieces that are left go on from this head just as they did when they were written."""
     if len(left) == len(branch.pieces):
         return head == branch.begins_at
+    if tuple(left) != branch.pieces[-len(left) :]:
+        return False
     before = branch.pieces[len(branch.pieces) - len(left) - 1]
     return head.nonce == before.nonce and head.version == branch.version_of(before.nonce)

@@ -56,7 +56,7 @@ class Joining:
         self._recents = recents
         self._condition = condition
         self._link = link
-        self._bringing = Bringing(remote, clock=clock, where=where)
+        self._bringing = Bringing(remote, recents, clock=clock, where=where)
         self.made_sure = made_sure
         self._clock = clock
         self._tick = tick
@@ -159,7 +159,6 @@ class Joining:
         while (branch := await self._apart.branch(session_id)) is not None:
             if branch.pieces:
                 written += await self._bringing.bring(branch)
-                self._recents.add_branch(branch)
             if await self._apart.done(session_id, branch.head):
                 break
         return written

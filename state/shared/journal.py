@@ -142,7 +142,7 @@ class SharedJournal:
             except Away:
                 break
             if self._trust.sure and not await self._is_contradicted(session_id, chapter):
-                return replace(chapter, local=True) if chapter is not None and self._trust.settling else chapter
+                return self._marked(chapter)
         return await self._apart.read(session_id, after)
 
     async def touch(self, session_id: str, *, expires_at: float) -> None:
@@ -196,6 +196,14 @@ class SharedJournal:
         if not self._link.up or not (self._trust.sure or await self._trust.made_sure()):
             return False
         return session_id not in self._apart or await self._joining.joined(session_id)
+
+    def _marked(self, chapter: Chapter | None) -> Chapter | None:
+        """While others may still be bringing back what Redis lost, nothing it says is the last word."""
+        if chapter is not None:
+            return replace(chapter, local=True) if self._trust.settling else chapter
+        if not self._trust.complete:
+            raise StateBusy("Redis has just come back, and instances are joining what they know. Try again in a moment")
+        return None
 
     async def _is_contradicted(self, session_id: str, chapter: Chapter | None) -> bool:
         """Whether Redis knows less of a session than is known here, because it is not the one it was.

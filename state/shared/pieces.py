@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import Final
 
 from state.journal import Draft
 from state.journal import Event
@@ -19,11 +20,22 @@ def pieces_of(events: Iterable[Event]) -> tuple[Piece, ...]:
     )
 
 
-def missing(pieces: Sequence[Piece], nonces: Iterable[str]) -> tuple[Piece, ...]:
-    """Those behind the last one that is among the nonces: pieces are always brought over in order."""
-    there = set(nonces)
-    done = next((place for place in range(len(pieces), 0, -1) if pieces[place - 1].nonce in there), 0)
-    return tuple(pieces[done:])
+APART: Final = "apart"
+"""In the body of an event that was decided again: the nonce of the append that first wrote it."""
+
+
+def missing(pieces: Sequence[Piece], events: Iterable[Event]) -> tuple[Piece, ...]:
+    """Those that are not among the events, neither as they were written nor decided again."""
+    there: set[str] = set()
+    for event in events:
+        there.add(event.nonce)
+        if APART in event.body:
+            there.add(event.body[APART])
+    return tuple(piece for piece in pieces if there.isdisjoint(_names(piece)))
+
+
+def _names(piece: Piece) -> set[str]:
+    return {piece.nonce, *(draft.body[APART] for draft in piece.drafts if APART in draft.body)}
 
 
 def batches(pieces: Iterable[Piece], most_events: int, most_bytes: int) -> Iterator[tuple[Piece, ...]]:

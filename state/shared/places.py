@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from typing import Protocol
 
 from state.journal import Adopting
@@ -44,6 +45,8 @@ class Identity:
     """Another one: what had been written before is gone."""
     server: str
     """Another one: the last acknowledged writes may be gone. Empty: it does not say."""
+    age_s: float = field(default=float("inf"), compare=False)
+    """Since when the epoch lasts, in seconds."""
 
 
 class Local(Journal, Adopting, Protocol):

@@ -18,9 +18,11 @@ from state import fold
 from state.goals import Goal
 from state.journal import Draft
 from state.journal import Piece
+from state.journal import new_nonce
 from state.session import Finding
 from state.session import Kept
 from state.session import Session
+from state.shared.pieces import APART
 from state.strategies import OUTCOMES
 from state.strategies import STEP_S
 from state.strategies import Stamped
@@ -53,11 +55,13 @@ class _Rebasing:
     """From what a goal was called apart to what it is called now."""
     goals: dict[str, Goal] = field(default_factory=dict[str, Goal])
     opened: int = 0
+    nonce: str = ""
+    """Of the piece whose turn it is."""
 
     def put(self, draft: Draft, **body: Any) -> None:
         """Write it on top; what the body says of its instant is the instant it was first written."""
         self.at = max(self.at + STEP_S, draft.at)
-        self.drafts.append(replace(draft, at=self.at, body={**draft.body, **body}))
+        self.drafts.append(replace(draft, at=self.at, body={**draft.body, **body, APART: self._named(draft)}))
 
     def resolved(self, draft: Draft, name: str, ours: Stamped, theirs: Stamped, kept: Side) -> None:
         """Keep both inputs of a decision."""
@@ -69,26 +73,31 @@ class _Rebasing:
             "ours": {"value": ours.value, "at": ours.at},
             "theirs": {"value": theirs.value, "at": theirs.at},
             "where": self.apart.where,
+            APART: self._named(draft),
         }
         self.drafts.append(Draft(at=self.at, kind=fold.RESOLVED, actor=draft.actor, body=body))
 
+    def _named(self, draft: Draft) -> str:
+        return draft.body.get(APART, self.nonce)
 
-def rebased(theirs: Session, apart: Apart) -> tuple[Piece, ...]:
+
+def rebased(theirs: Session, apart: Apart, nonce: Callable[[], str] = new_nonce) -> tuple[Piece, ...]:
     """What to append to the session so that it holds what was written apart; pieces that need no event are left out.
 
-    Each piece keeps its nonce, so that one that has arrived can be told from one that has not.
+    Each gets a nonce of its own, since it may come to stand at a version at which it stood before, in another history.
+    Its events name the one they had.
     """
     rebasing = _Rebasing(theirs, apart, theirs.moved_at, goals=dict(theirs.goals_by_id))
     rebasing.opened = apart.goals
     pieces: list[Piece] = []
     for piece in apart.pieces:
-        rebasing.drafts = []
+        rebasing.drafts, rebasing.nonce = [], piece.nonce
         for draft in piece.drafts:
             if draft.key is not None and draft.key in theirs.keys:
                 continue  # the same call, sent again to another instance, which carried it out
             _STEPS.get(draft.kind, _on_top)(rebasing, draft)
         if rebasing.drafts:
-            pieces.append(Piece(nonce=piece.nonce, drafts=tuple(rebasing.drafts)))
+            pieces.append(Piece(nonce=nonce(), drafts=tuple(rebasing.drafts)))
     return tuple(pieces)
 
 

@@ -49,14 +49,12 @@ class Recents:
         self._written[head.nonce] = _Written(session_id, before, head, piece, self._clock(), ttl_s, size_bytes)
         self._bytes += size_bytes
 
-    def add_branch(self, branch: Branch) -> None:
-        """Note what was written apart and has now arrived."""
-        before = branch.begins_at
-        version = branch.version
-        for piece in branch.pieces:
-            version += len(piece.drafts)
+    def add_pieces(self, session_id: str, before: Head | None, pieces: Sequence[Piece], *, ttl_s: float) -> None:
+        """Note what is being brought over."""
+        for piece in pieces:
+            version = (0 if before is None else before.version) + len(piece.drafts)
             head = Head(version=version, nonce=piece.nonce)
-            self.add(branch.session_id, before, head, piece.drafts, ttl_s=branch.ttl_s)
+            self.add(session_id, before, head, piece.drafts, ttl_s=ttl_s)
             before = head
 
     def forget_old(self) -> None:

@@ -35,7 +35,7 @@ class Trust:
         self._changed = changed
         self._tick = tick
         self._settling_s = settling_s
-        self._settled_at = float("-inf")
+        self._settled_at = self._old_at = float("-inf")
         self._known: Identity | None = None
         self._connections = -1
         self._doubtful = True
@@ -52,6 +52,14 @@ class Trust:
     def settling(self) -> bool:
         """Whether others may still be bringing back what a failover lost."""
         return self._tick() < self._settled_at
+
+    @property
+    def complete(self) -> bool:
+        """Whether what is not there is nowhere: nobody may be giving back what an emptied one had.
+
+        Who has just begun does not know what was there before, only that its epoch is young.
+        """
+        return self._tick() >= max(self._settled_at, self._old_at)
 
     def doubt(self) -> None:
         """Something speaks for another server, or another history."""
@@ -79,7 +87,9 @@ class Trust:
         try:
             found = await self._identify()
             connections = max(connections, 1)  # the very first is made by asking
-            if self._known is not None and found != self._known:
+            if self._known is None:
+                self._old_at = self._tick() + self._settling_s - min(found.age_s, self._settling_s)
+            elif found != self._known:
                 self._settled_at = self._tick() + self._settling_s
                 await self._changed(found.epoch != self._known.epoch)
                 self.changes += 1

@@ -467,7 +467,7 @@ class ScriptedWire:
 
 def _answer(sequence: int, *texts: tuple[int, str], epoch: str = "e") -> list[Any]:
     log = [[f"{number}-0".encode(), [b"c", text.encode()]] for number, text in texts]
-    return [epoch.encode(), b"m r", sequence, log]
+    return [epoch.encode(), b"m r", sequence, log, 1_000]
 
 
 def _uri(number: int) -> ResourceMoved:

@@ -159,12 +159,26 @@ def test_a_call_that_was_sent_again_elsewhere_is_not_carried_out_twice() -> None
     assert rebased(theirs, apart(draft(fold.FINDING, {"value": "x"}, 40.0, key="call-1"))) == ()
 
 
-def test_pieces_behind_the_last_one_that_arrived_are_missing() -> None:
+def event(nonce: str, body: dict[str, Any] | None = None) -> Event:
+    return Event(version=1, nonce=nonce, at=1.0, kind="k", actor="ann", body=body or {})
+
+
+def test_a_piece_that_arrived_as_it_was_or_decided_again_is_not_missing() -> None:
     pieces = tuple(Piece(nonce=name, drafts=(finding(name, 1.0),)) for name in "abc")
     assert missing(pieces, []) == pieces
-    assert missing(pieces, ["a"]) == pieces[1:]
-    assert missing(pieces, ["b", "zz"]) == pieces[2:]
-    assert missing(pieces, ["c"]) == ()
+    assert missing(pieces, [event("a")]) == pieces[1:]
+    assert missing(pieces, [event("b"), event("zz")]) == (pieces[0], pieces[2])
+    assert missing(pieces, [event("new", {"apart": "c"})]) == pieces[:2]
+    (again,) = rebased(opened(), apart(finding("x", 5.0)))
+    assert missing((Piece(nonce="p0", drafts=(finding("x", 5.0),)),), [event(again.nonce, again.drafts[0].body)]) == ()
+
+
+def test_what_is_decided_twice_is_still_known_by_its_first_name() -> None:
+    (once,) = rebased(opened(), apart(finding("x", 5.0)))
+    (twice,) = rebased(opened(), Apart(version=0, goals=0, pieces=(once,), where="here"))
+    assert len({"p0", once.nonce, twice.nonce}) == 3
+    for arrived in (event("p0"), event(once.nonce, once.drafts[0].body), event(twice.nonce, twice.drafts[0].body)):
+        assert missing((twice,), [arrived]) == missing((once,), [arrived]) == ()
 
 
 def test_events_of_one_append_stay_one_piece() -> None:
