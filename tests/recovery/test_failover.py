@@ -2,11 +2,11 @@
 
 import asyncio
 import os
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.invariants import converged
 from tests.redis_server import RedisServer
 from tests.redis_server import redis_binary
 from tests.redis_topologies import Watched
@@ -37,17 +37,10 @@ async def _set(server: Caller, session: str, key: str, value: str) -> None:
     await server.ask("remember", session=session, kind="context", key=key, value=value)
 
 
-async def _until_it_tells(server: Caller, session: str, wanted: tuple[list[str], dict[str, str]]) -> None:
-    """Findings and context, whatever order they came back in."""
-    deadline = time.monotonic() + _WITHIN_S
-    while True:
-        told = await server.whole(session)
-        whole = told.answer or {"findings": [], "context": {}}
-        found = sorted(each["value"] for each in whole["findings"]), whole["context"]
-        if found == wanted and not told.degraded:
-            return
-        assert time.monotonic() < deadline, (found, told.refusal)
-        await asyncio.sleep(0.05)
+async def _everything(server: Caller, session: str) -> tuple[list[str], dict[str, str]]:
+    told = await server.whole(session)
+    assert told.answer is not None, told
+    return sorted(each["value"] for each in told.answer["findings"]), told.answer["context"]
 
 
 def _cut_off_the_replica(redis: Watched) -> None:
@@ -78,9 +71,10 @@ async def test_writes_that_a_failover_lost_are_brought_back_by_those_who_acknowl
                 await _set(clients[1], session, "k", "second")
                 assert all(told), "Redis was to acknowledge these"
                 await asyncio.to_thread(_fail_over, redis)
+                await converged(addresses, [session], within_s=_WITHIN_S)
                 wanted = sorted(["replicated", *(f"lost {number}" for number in range(6))])
                 for client in clients:
-                    await _until_it_tells(client, session, (wanted, {"k": "second"}))
+                    assert await _everything(client, session) == (wanted, {"k": "second"})
                 assert (await clients[0].ask("session_history", session=session))["verified"]
 
 
