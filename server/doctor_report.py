@@ -63,6 +63,8 @@ def _state_lines(state: ExaminedState) -> Iterator[str]:
     yield f"  {_mark(ok=state.fault is None)} {state.path}: {state.fault or kept}"
     for path in state.aside:
         yield f"  ! {path}: a damaged file that was put aside; delete it when you need nothing of it any more"
+    for path in state.elsewhere:
+        yield f"  ! {path}: sessions wait here for another REDIS_URL; start a server with that one to join them"
 
 
 def _kept_apart(state: ExaminedState) -> str:
@@ -119,6 +121,7 @@ def _state_object(state: ExaminedState) -> dict[str, object]:
         "events": state.events,
         "size_bytes": state.size_bytes,
         "aside": [str(path) for path in state.aside],
+        "elsewhere": [str(path) for path in state.elsewhere],
     }
 
 

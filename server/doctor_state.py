@@ -3,6 +3,7 @@
 import tempfile
 import time
 from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from server.settings import Settings
@@ -32,6 +33,8 @@ class ExaminedState:
     took_ms: float = 0.0
     aside: tuple[Path, ...] = ()
     """Damaged files that were put aside earlier."""
+    elsewhere: tuple[Path, ...] = ()
+    """Files with what waits to be joined with another Redis than the one of these settings."""
 
 
 def examine_state(settings: Settings) -> ExaminedState:
@@ -40,9 +43,24 @@ def examine_state(settings: Settings) -> ExaminedState:
         return ExaminedState(kind=settings.store, path=settings.state_dir, fault=_unwritable(settings.state_dir))
     path = away_path(settings) if settings.store == "redis" else journal_path(settings)
     aside = tuple(sorted(path.parent.glob(f"{path.name}.damaged-*[0-9Z]"))) if path.parent.is_dir() else ()
+    elsewhere = _waiting_for_another(path) if settings.store == "redis" else ()
     if not path.exists():
-        return ExaminedState(kind=settings.store, path=path, fault=_unwritable(path.parent), aside=aside)
-    return _examined_file(settings.store, path, aside)
+        fault = _unwritable(path.parent)
+        return ExaminedState(kind=settings.store, path=path, fault=fault, aside=aside, elsewhere=elsewhere)
+    return replace(_examined_file(settings.store, path, aside), elsewhere=elsewhere)
+
+
+def _waiting_for_another(path: Path) -> tuple[Path, ...]:
+    """Those beside ours that hold something, or cannot be read."""
+    others = sorted(each for each in path.parent.parent.glob(f"*/{path.name}") if each != path)
+    return tuple(each for each in others[:_WRONG_SHOWN] if _holds_something(each))
+
+
+def _holds_something(path: Path) -> bool:
+    try:
+        return verify_file(path).sessions > 0
+    except (StateError, OSError):
+        return True
 
 
 def _examined_file(kind: str, path: Path, aside: tuple[Path, ...]) -> ExaminedState:

@@ -145,6 +145,16 @@ async def test_what_one_writes_the_other_reads_at_once(instance: Open) -> None:
     assert not (await b.seen(handle)).local
 
 
+async def test_an_eventual_look_asks_nobody(instance: Open) -> None:
+    a, b = await instance("a"), await instance("b")
+    handle = (await a.sessions.open(principal="ann")).handle
+    await b.remember(handle, "new")
+    known = await a.sessions.get(handle, principal="ann", level="eventual")
+    assert known.findings == (), "as it was last seen here"
+    assert await a.findings(handle) == ["new"]
+    assert (await a.sessions.get(handle, principal="ann", level="strong")).findings
+
+
 async def test_without_redis_calls_go_on_and_are_marked(redis: RedisServer, instance: Open) -> None:
     a = await instance("a")
     handle = (await a.sessions.open(principal="ann", goal="why")).handle
