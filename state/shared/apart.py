@@ -26,6 +26,11 @@ class _Life:
     accessed_at: float
     expires_at: float
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was ended on purpose: its last use was its end."""
+        return self.expires_at <= self.accessed_at
+
 
 class Apart:
     """What is in the local journal. Other processes of this machine may share that."""
@@ -73,8 +78,10 @@ class Apart:
             return self._as_copied(session_id, after)
         self._apart.add(session_id)
         life = self._life(session_id, chapter)
-        if life.expires_at <= self._clock():
+        if life.closed:
             return None
+        if life.expires_at <= self._clock():
+            raise _unreachable()  # others may have used it meanwhile: only Redis knows
         return replace(chapter, accessed_at=life.accessed_at, expires_at=life.expires_at, local=True)
 
     async def checkpoint(self, session_id: str, most: int | None) -> Checkpoint | None:
