@@ -15,7 +15,8 @@ LOOK_MOST: Final = 500
 _LOOK: Final = Script(
     "look",
     """
-local now = redis.call('TIME')[1]
+local time = redis.pcall('TIME')
+local now = time.err and '' or time[1]
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then
   local wanted = ARGV[1] .. '@' .. now
@@ -32,10 +33,10 @@ if ARGV[2] ~= '' then
   if log.err then log = {} end
 end
 local server = told('server', 'run_id:(%x+)') .. ' ' .. told('replication', 'master_replid:(%x+)')
-return {epoch, server, tonumber(redis.call('GET', KEYS[2])) or 0, log, tonumber(now)}
+return {epoch, server, tonumber(redis.call('GET', KEYS[2])) or 0, log, tonumber(now) or 0}
 """,
 )
-"""All of one instant. The epoch is made by the first who finds none; who may not ask INFO goes without the server."""
+"""All of one instant. The epoch is made by the first who finds none; who may not ask INFO or TIME goes without."""
 
 
 async def look(wire: Wire, keys: Keys, after: int | None) -> Picture:
