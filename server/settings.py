@@ -1,7 +1,9 @@
 """Settings: the only reader of the environment, read once at start; every fault is reported at once."""
 
+import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -150,12 +152,20 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         redis_pool_size=reading.or_default(knobs.REDIS_POOL_SIZE),
         unknown=reading.unknown(),
     )
-    if settings.store == "redis" and not environ.get(knobs.REDIS_URL.variable, "").strip():
-        missing = "an address such as redis://localhost:6379/0, because STATE_STORE_TYPE is redis"
-        reading.faults.append(Fault(variable=knobs.REDIS_URL.variable, value="not set", allowed=missing))
+    if settings.store == "redis":
+        reading.faults += _redis_faults(environ)
     if reading.faults:
         raise SettingsFault(tuple(reading.faults))
     return settings
+
+
+def _redis_faults(environ: Mapping[str, str]) -> Iterator[Fault]:
+    if importlib.util.find_spec("redis") is None:
+        why = "sqlite or memory; for redis install the package with its extra, as uds-mcp[redis]"
+        yield Fault(variable=knobs.STORE.variable, value="redis", allowed=why)
+    if not environ.get(knobs.REDIS_URL.variable, "").strip():
+        missing = "an address such as redis://localhost:6379/0, because STATE_STORE_TYPE is redis"
+        yield Fault(variable=knobs.REDIS_URL.variable, value="not set", allowed=missing)
 
 
 def _own_conversation(environ: Mapping[str, str], keys: Sequence[str]) -> str | None:

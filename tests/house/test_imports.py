@@ -45,6 +45,10 @@ def test_the_server_process_never_reads_duckdb() -> None:
     assert "duckdb" not in _modules_after("import server.stdio, server.http_serve, server.doctor, server.demo")
 
 
+def test_a_server_that_does_not_use_redis_never_reads_it() -> None:
+    assert "redis" not in _modules_after("import server.stdio, server.http_serve, server.doctor, server.demo")
+
+
 def test_no_file_needs_a_module_that_only_some_systems_have() -> None:
     needy = [
         f"{path.relative_to(_ROOT)}: {name}"

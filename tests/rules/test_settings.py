@@ -1,5 +1,6 @@
 """What the environment may say, and how faults in it are told."""
 
+import importlib.util
 import os
 import re
 from dataclasses import fields
@@ -196,6 +197,12 @@ def test_passwords_are_never_shown() -> None:
     assert "hunter2" not in shown + repr(settings)
     assert "hunter2" not in str(_fault_of(REDIS_URL="hunter2"))
     assert "hunter2" not in str(_fault_of(REDIS_URL="redis://x:hunter2@host:no"))
+
+
+def test_redis_without_its_package_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)  # pyright: ignore[reportUnknownLambdaType]
+    (fault,) = _fault_of(STATE_STORE_TYPE="redis", REDIS_URL="redis://localhost").faults
+    assert "uds-mcp[redis]" in fault.allowed
 
 
 def test_an_address_of_redis_that_is_wrong_is_told_why() -> None:
