@@ -184,11 +184,18 @@ FAULTS = {
 
 
 async def befall(scene: Scene, chance: random.Random, names: Sequence[str], *, lasting_s: float) -> None:
-    """Some faults at once, for a while. What is killed is killed last: the dead cannot be frozen or asked."""
+    """Some faults at once, for a while."""
     async with AsyncExitStack() as stack:
-        for name in sorted(names, key=lambda each: each.endswith("_killed") and each != "clients_killed"):
+        for name in sorted(names, key=_turn):
             await stack.enter_async_context(FAULTS[name](scene, chance))
         await asyncio.sleep(lasting_s)
+
+
+def _turn(name: str) -> int:
+    """Who is frozen cannot be asked, and who is dead can neither be frozen nor asked."""
+    if name in {"redis_killed", "server_killed"}:
+        return 2
+    return 1 if name.endswith("_frozen") else 0
 
 
 def _some(proxies: Sequence[FaultProxy], chance: random.Random) -> list[FaultProxy]:

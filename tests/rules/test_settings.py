@@ -200,7 +200,10 @@ def test_passwords_are_never_shown() -> None:
 
 
 def test_redis_without_its_package_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)  # pyright: ignore[reportUnknownLambdaType]
+    def not_found(_name: str) -> None:
+        return None
+
+    monkeypatch.setattr(importlib.util, "find_spec", not_found)
     (fault,) = _fault_of(STATE_STORE_TYPE="redis", REDIS_URL="redis://localhost").faults
     assert "uds-mcp[redis]" in fault.allowed
 
