@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
+from typing import Protocol
 
 from state.redis.calls import LET_GO
 from state.redis.calls import NO_ANSWER
@@ -16,7 +17,6 @@ from state.redis.calls import Seen
 from state.redis.replies import Broken
 
 if TYPE_CHECKING:
-    from state.redis.gathering import Lane
     from state.redis.link import Link
 
 CONNECTING_LEAST_S = 1.0
@@ -31,10 +31,35 @@ class _NoRoom(Exception):
     """The server takes no further connection; those there are do."""
 
 
+class Lane(Protocol):
+    """Who has the calls, as a line knows it."""
+
+    turn: int
+    """Connections of earlier turns are not used any more."""
+    answered_at: float
+
+    @property
+    def linked(self) -> bool:
+        """Whether any line has a connection."""
+        ...
+
+    def taken(self) -> list[Call]:
+        """What a line shall carry now."""
+        ...
+
+    def back(self, batch: Sequence[Call]) -> None:
+        """Nothing of it was sent: another line shall carry it."""
+        ...
+
+    def rest(self, line: "Line") -> bool:
+        """False: there is something to carry."""
+        ...
+
+
 class Line:
     """One connection, and whoever carries calls over it."""
 
-    def __init__(self, lane: "Lane", dial: "Callable[[], Awaitable[Link]]", seen: Seen, *, deadline_s: float) -> None:
+    def __init__(self, lane: Lane, dial: "Callable[[], Awaitable[Link]]", seen: Seen, *, deadline_s: float) -> None:
         self._lane = lane
         self._dial = dial
         self._seen = seen
