@@ -131,12 +131,15 @@ class Apart:
         self._apart.discard(session_id)
         return True
 
-    def take_lives(self) -> dict[str, float]:
-        """The ends of life that were moved here and that nobody else knows of; they are forgotten here."""
-        taken = {each: life.expires_at for each, life in self._lives.items() if each not in self._apart}
-        for each in taken:
-            del self._lives[each]
-        return taken
+    def lives(self) -> dict[str, float]:
+        """The ends of life that were moved here, of sessions of which nothing else is here."""
+        return {each: life.expires_at for each, life in self._lives.items() if each not in self._apart}
+
+    def forget_life(self, session_id: str, expires_at: float) -> None:
+        """Redis knows it now, unless it has been moved again since."""
+        life = self._lives.get(session_id)
+        if life is not None and life.expires_at == expires_at:
+            del self._lives[session_id]
 
     async def _append(self, session_id: str, expected: Head | None, piece: Piece, now: float) -> Head:
         return await self._local.append(

@@ -49,14 +49,18 @@ class Condition:
 
     def brought(self, sessions: int, events: int, took_s: float) -> None:
         """What was written apart has arrived."""
-        self._stuck = None
         _log.warning("%d events of %d sessions were brought to Redis in %.2f s", events, sessions, took_s)
 
-    def stuck(self, why: str) -> None:
+    def stuck(self, why: str, defect: Exception | None = None) -> None:
         """What was written apart cannot be brought over, though Redis answers."""
         if why != self._stuck:
             self._stuck = why
-            _log.error("what was written while Redis was away stays on this machine for now: %s", why)
+            told = "what was written while Redis was away stays on this machine for now: %s"
+            _log.error(told, why, exc_info=defect)
+
+    def unstuck(self) -> None:
+        """There is nothing left that could not be brought over."""
+        self._stuck = None
 
     def another(self) -> None:
         """Another server answers than before, or an emptied one."""

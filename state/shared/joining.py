@@ -113,16 +113,21 @@ class Joining:
         except StateError as fault:
             self._condition.stuck(str(fault))
             return False
+        except Exception as defect:  # noqa: BLE001 - the outermost loop: what is apart must not stay so for ever
+            self._condition.stuck(f"a defect of this server: {defect!r}", defect)
+            return False
         finally:
             self._condition.apart(len(self._apart))
+        self._condition.unstuck()
         return True
 
     async def _prolong(self) -> None:
         """Sessions that were only used meanwhile live on as if Redis had been told; others may have used them too."""
-        for session_id, expires_at in self._apart.take_lives().items():
+        for session_id, expires_at in self._apart.lives().items():
             there = await self._remote.read(session_id, after=sys.maxsize)
             if there is not None and there.expires_at < expires_at:
                 await self._remote.touch(session_id, expires_at=expires_at)
+            self._apart.forget_life(session_id, expires_at)
 
     async def _bring_all(self, waiting: Sequence[str]) -> None:
         began = self._tick()

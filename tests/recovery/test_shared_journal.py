@@ -18,6 +18,7 @@ from state import fold
 from state.errors import Conflict
 from state.errors import StateBusy
 from state.errors import UnknownSession
+from state.journal import Piece
 from state.redis.address import parse
 from state.redis.changes import RedisChanges
 from state.redis.connect import open_wire
@@ -80,7 +81,9 @@ async def instance(redis: RedisServer, tmp_path: Path) -> AsyncGenerator[Open]:
     """Opens an instance with a state directory of this name; those of one name are of one machine."""
     async with AsyncExitStack() as every:
 
-        async def opened(name: str, clock: Callable[[], float] = time.time) -> Instance:
+        async def opened(
+            name: str, clock: Callable[[], float] = time.time, kind: type[RedisJournal] = RedisJournal
+        ) -> Instance:
             stack = await every.enter_async_context(AsyncExitStack())
             wire, origin = open_wire(parse(redis.url)), secrets.token_hex(4)
             stack.push_async_callback(wire.aclose)
@@ -88,7 +91,7 @@ async def instance(redis: RedisServer, tmp_path: Path) -> AsyncGenerator[Open]:
             stack.push_async_callback(local.aclose)
             changes = RedisChanges(wire, keys=Keys(), origin=origin)
             stack.push_async_callback(changes.aclose)
-            remote = RedisJournal(wire, keys=Keys(), clock=clock, origin=origin)
+            remote = kind(wire, keys=Keys(), clock=clock, origin=origin)
             stack.push_async_callback(remote.aclose)
             journal = SharedJournal(
                 remote,
@@ -331,6 +334,38 @@ async def test_a_wrong_clock_decides_nothing(redis: RedisServer, instance: Open)
     redis.start()
     await joined(a, b)
     assert (await b.shared(handle)).context["k"].value == "fourth", "what follows from something is later than it"
+
+
+class Defective(RedisJournal):
+    """What nobody has thought of, the first times."""
+
+    defects = 3
+
+    async def append_as(self, *arguments: Any, **options: Any) -> Any:
+        if self.defects:
+            self.defects -= 1
+            raise RuntimeError("nobody has thought of this")
+        return await super().append_as(*arguments, **options)
+
+    async def append(self, session_id: str, **options: Any) -> Any:
+        nonce = options.pop("nonce")
+        piece = Piece(nonce=nonce, drafts=tuple(options.pop("drafts")))
+        return await super().append_as(session_id, pieces=(piece,), **options)
+
+
+async def test_a_defect_while_joining_is_told_and_does_not_end_the_trying(
+    redis: RedisServer, instance: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = await instance("a", kind=Defective), await instance("b")
+    handle = (await a.sessions.open(principal="ann")).handle
+    await gone(redis, a, b)
+    await a.remember(handle, "kept")
+    redis.start()
+    await until(lambda: "a defect of this server" in (a.journal.notice() or ""))
+    await joined(a, b)
+    assert await b.findings(handle) == ["kept"]
+    (logged,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert logged.exc_info is not None, "with its traceback, and once"
 
 
 async def test_each_change_is_told_once(redis: RedisServer, instance: Open, caplog: pytest.LogCaptureFixture) -> None:
