@@ -102,6 +102,17 @@ def test_the_doctor_tells_how_redis_is(redis: RedisServer, tmp_path: Path) -> No
     assert "maxmemory-policy is allkeys-lru" in warned.stdout
 
 
+def test_the_doctor_warns_of_a_master_that_would_go_on_alone(redis: RedisServer, tmp_path: Path) -> None:
+    with redis_server(tmp_path / "replica", options=["--replicaof", "127.0.0.1", str(redis.port)]) as replica:
+        deadline = time.monotonic() + 10
+        while b"master_link_status:up" not in replica.ask("INFO", "replication"):
+            assert time.monotonic() < deadline
+        assert "min-replicas-to-write is 0" in run(redis.url, tmp_path, "doctor").stdout
+        redis.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+        told = json.loads(run(redis.url, tmp_path, "doctor", "--json").stdout)["redis"]
+        assert (told["replicas"], told["warnings"]) == (1, [])
+
+
 def test_the_doctor_tells_what_to_do_about_a_redis_that_is_away_or_refuses(redis: RedisServer, tmp_path: Path) -> None:
     away = run(f"redis://127.0.0.1:{free_port()}/0", tmp_path, "doctor")
     assert away.returncode == 1
