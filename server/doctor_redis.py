@@ -95,7 +95,7 @@ def _warnings(told: Mapping[str, str]) -> Iterator[str]:
     if told.get("aof_enabled") == "0":
         yield "appendonly is off: what was written since the last snapshot is lost when Redis dies; set appendonly yes"
     if told.get("connected_slaves", "0") != "0" and "min_slaves_good_slaves" not in told:
-        yield "min-replicas-to-write is 0: a master that is cut off from its replicas goes on taking writes; set it to 1"
+        yield "min-replicas-to-write is 0: a master cut off from its replicas goes on taking writes; set it to 1"
     if told.get("role") == "slave":
         yield "this is a replica, which takes no writes: REDIS_URL should name the master, the sentinels or the cluster"
 
