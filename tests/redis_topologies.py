@@ -194,6 +194,20 @@ class Papers:
         return f"ssl_ca_certs={self.authority}&ssl_certfile={self.certificate}&ssl_keyfile={self.key}"
 
 
+_ONLY_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""Since 3.13 Python asks certificates for what RFC 5280 demands, this and who vouched among it."""
+
+
 def papers(folder: Path) -> Papers:
     """Made for 127.0.0.1, good for a day, by an authority of their own."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -202,12 +216,15 @@ def papers(folder: Path) -> Papers:
     authority = (
         _vouched(authority_name, authority_name, authority_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_ONLY_SIGNS, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     place = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = (
         _vouched(_named("127.0.0.1"), authority_name, key.public_key())
         .add_extension(place, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     made = Papers(authority=folder / "ca.pem", certificate=folder / "own.pem", key=folder / "own.key")
