@@ -6,8 +6,10 @@ so that every etag given out stays true; else they are decided again (`state.sha
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
+from state import checkpoint
 from state.errors import StateBusy
 from state.errors import StateUnavailable
 from state.folds import Folds
@@ -17,6 +19,7 @@ from state.journal import Head
 from state.journal import Origin
 from state.journal import Piece
 from state.journal import VersionMoved
+from state.journal import new_nonce
 from state.shared.branch import Branch
 from state.shared.pieces import batches
 from state.shared.pieces import missing
@@ -24,6 +27,7 @@ from state.shared.places import Remote
 from state.shared.rebase import Apart
 from state.shared.rebase import rebased
 from state.shared.recents import Recents
+from state.shared.remainder import remainder
 
 _ATTEMPTS: Final = 64
 _BATCH_EVENTS: Final = 256
@@ -61,6 +65,28 @@ class Bringing:
             except VersionMoved:
                 continue
         raise StateBusy("others keep writing to a session that was written to apart")
+
+    async def complete(self, session_id: str, origin: Origin) -> None:
+        """Write to a session that another instance has given back what this copy of it has besides.
+
+        Raises `Away`, `StateBusy`, `StateUnavailable`.
+        """
+        ours = checkpoint.decoded(origin.checkpoint.state)
+        for _ in range(_ATTEMPTS):
+            standing = await self._theirs.load(session_id)
+            drafts = () if ours is None or standing is None else remainder(ours, standing.session)
+            if ours is None or standing is None or not drafts:
+                return
+            pieces = (Piece(nonce=new_nonce(), drafts=drafts),)
+            with suppress(VersionMoved):
+                await self._remote.append_as(
+                    session_id,
+                    expected=standing.head,
+                    pieces=pieces,
+                    expires_at=self._clock() + ours.ttl_s,
+                    forced=True,
+                )
+                return
 
     async def _read(self, branch: Branch) -> Chapter | None:
         """Everything written there since the branch began, or since the beginning when that is not known."""

@@ -191,7 +191,7 @@ class Joining:
             return 0
 
     async def _give_back(self) -> None:
-        """Sessions that are known here and are not there any more, neither open nor ended."""
+        """Sessions that are known here and not there any more, and what another one's older copy of them lacks."""
         for session_id in self.copies.copied():
             origin = self.copies.copy(session_id)
             if origin is None or origin.expires_at <= self._clock() or session_id in self._apart:
@@ -199,6 +199,8 @@ class Joining:
             there = await self._remote.read(session_id, after=origin.checkpoint.version)
             if there is None and await self._remote.read_past(session_id) is None:
                 await self._remote.adopt(session_id, origin)
+            elif there is not None and there.head.nonce != origin.checkpoint.nonce:
+                await self._bringing.complete(session_id, origin)
 
     def _completed(self, branch: Branch) -> Branch:
         """With the number of goals it began with, as the copy of the session tells."""
