@@ -29,6 +29,8 @@ _AT_ONCE: Final = 32
 _PATIENCE_S: Final = 0.5
 """A call waits so long for its session to be joined before it goes on apart."""
 _AGAIN_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
+_ORPHAN_S: Final = 60.0
+"""Events wait so long for another instance to give back the session they belong to."""
 _LOOK_EVERY_S: Final = 5.0
 """What a process that died left behind is found after at most so long."""
 
@@ -63,6 +65,7 @@ class Joining:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._under_way: dict[str, asyncio.Task[int]] = {}
+        self._orphans: list[tuple[float, Branch]] = []
 
     def start(self) -> None:
         if self._task is None:
@@ -108,6 +111,8 @@ class Joining:
                 await self._bring_all(waiting)
             await self.made_sure()
             await self._prolong()
+            if not await self._take_in_orphans():
+                return False
         except StateBusy:
             return False
         except StateError as fault:
@@ -186,9 +191,27 @@ class Joining:
             return 0  # it has ended
         try:
             return await self._bringing.bring(self._completed(branch))
-        except StateUnavailable as fault:
-            _log.warning("%s", fault)
+        except StateUnavailable:
+            # Only its newest events are known here: another instance may give back the session itself.
+            self._orphans.append((self._tick() + _ORPHAN_S, branch))
+            self._wake.set()
             return 0
+
+    async def _take_in_orphans(self) -> bool:
+        """Bring events whose session was not there when they were to be brought back. False: some still wait."""
+        waiting, self._orphans = self._orphans, []
+        for place, (until, branch) in enumerate(waiting):
+            try:
+                await self._bringing.bring(self._completed(branch))
+            except StateUnavailable as fault:
+                if self._tick() < until:
+                    self._orphans.append((until, branch))
+                else:
+                    _log.error("%s", fault)
+            except StateBusy:
+                self._orphans += waiting[place:]
+                raise
+        return not self._orphans
 
     async def _give_back(self) -> None:
         """Sessions that are known here and not there any more, and what another one's older copy of them lacks."""

@@ -18,6 +18,9 @@ from state import fold
 from state.errors import Conflict
 from state.errors import StateBusy
 from state.errors import UnknownSession
+from state.folds import Folds
+from state.folds import Standing
+from state.journal import Origin
 from state.journal import Piece
 from state.redis.address import parse
 from state.redis.changes import RedisChanges
@@ -383,3 +386,41 @@ async def test_each_change_is_told_once(redis: RedisServer, instance: Open, capl
         "Redis is back",
         "Redis is not the one it was",
     ]
+
+
+class Forgetful:
+    """Copies of an instance that has just started."""
+
+    def known(self, handle: str) -> Standing | None:
+        _ = handle
+
+    def copied(self) -> tuple[str, ...]:
+        return ()
+
+    def copy(self, handle: str) -> Origin | None:
+        _ = handle
+
+
+async def test_events_wait_for_their_session_to_be_given_back_by_another(
+    redis: RedisServer, instance: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with AsyncExitStack() as stack:
+        wire = open_wire(parse(redis.url))
+        stack.push_async_callback(wire.aclose)
+        another = Folds(RedisJournal(wire, keys=Keys(), clock=time.time, origin="another"))
+        a, gone_by_then = await instance("a"), await instance("b")
+        handle = (await gone_by_then.sessions.open(principal="ann", goal="why")).handle
+        await gone_by_then.stack.aclose()
+        assert await another.load(handle) is not None
+        await a.remember(handle, "known to one alone")
+        a.journal.lean_on(Forgetful())
+        redis.ask("FLUSHALL")
+        await until(lambda: "is not the one it was" in caplog.text)
+        origin = another.copy(handle)
+        assert origin is not None
+        assert await RedisJournal(wire, keys=Keys(), clock=time.time, origin="another").adopt(handle, origin)
+        async with asyncio.timeout(PATIENCE_S):
+            while not (found := await another.load(handle)) or not found.session.findings:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.02)
+        assert [each.value for each in found.session.findings] == ["known to one alone"]
+        assert found.session.goals[0].text == "why"
