@@ -15,6 +15,7 @@ from state.errors import StateUnavailable
 from state.folds import Folds
 from state.folds import Standing
 from state.journal import Chapter
+from state.journal import Checkpoint
 from state.journal import Head
 from state.journal import Origin
 from state.journal import Piece
@@ -66,17 +67,17 @@ class Bringing:
                 continue
         raise StateBusy("others keep writing to a session that was written to apart")
 
-    async def complete(self, session_id: str, origin: Origin) -> None:
+    async def complete(self, session_id: str, copy: Checkpoint) -> bool:
         """Write to a session that another instance has given back what this copy of it has besides.
 
-        Raises `Away`, `StateBusy`, `StateUnavailable`.
+        False: it has nothing besides. Raises `Away`, `StateBusy`, `StateUnavailable`.
         """
-        ours = checkpoint.decoded(origin.checkpoint.state)
+        ours = checkpoint.decoded(copy.state)
         for _ in range(_ATTEMPTS):
             standing = await self._theirs.load(session_id)
             drafts = () if ours is None or standing is None else remainder(ours, standing.session)
             if ours is None or standing is None or not drafts:
-                return
+                return False
             pieces = (Piece(nonce=new_nonce(), drafts=drafts),)
             with suppress(VersionMoved):
                 await self._remote.append_as(
@@ -86,7 +87,8 @@ class Bringing:
                     expires_at=self._clock() + ours.ttl_s,
                     forced=True,
                 )
-                return
+                return True
+        return False
 
     async def _read(self, branch: Branch) -> Chapter | None:
         """Everything written there since the branch began, or since the beginning when that is not known."""
@@ -103,6 +105,8 @@ class Bringing:
         if standing is None or standing.head != there.head:
             raise VersionMoved(None)
         known = there.before is not None or branch.start is None
+        if not known and branch.start is not None and await self.complete(branch.session_id, branch.start):
+            raise VersionMoved(None)  # what it began with was lost as well, and has just been written
         apart = Apart(version=branch.version if known else 0, goals=branch.goals, pieces=tuple(left), where=self._where)
         return await self._append(branch, rebased(standing.session, apart), there.head, closes=False)
 

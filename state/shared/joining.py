@@ -223,7 +223,7 @@ class Joining:
             if there is None and await self._remote.read_past(session_id) is None:
                 await self._remote.adopt(session_id, origin)
             elif there is not None and there.head.nonce != origin.checkpoint.nonce:
-                await self._bringing.complete(session_id, origin)
+                await self._bringing.complete(session_id, origin.checkpoint)
 
     def _completed(self, branch: Branch) -> Branch:
         """With the number of goals it began with, as the copy of the session tells."""
