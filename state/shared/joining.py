@@ -106,13 +106,7 @@ class Joining:
         if not self._link.up:
             return True
         try:
-            waiting = await self._apart.look()
-            if waiting:
-                await self._bring_all(waiting)
-            await self.made_sure()
-            await self._prolong()
-            if not await self._take_in_orphans():
-                return False
+            done = await self._once()
         except StateBusy:
             return False
         except StateError as fault:
@@ -124,7 +118,17 @@ class Joining:
         finally:
             self._condition.apart(len(self._apart))
         self._condition.unstuck()
-        return True
+        return done
+
+    async def _once(self) -> bool:
+        # Who answers is asked first: what is lost with one Redis is only missed if that one was known.
+        if not await self.made_sure():
+            return False
+        waiting = await self._apart.look()
+        if waiting:
+            await self._bring_all(waiting)
+        await self._prolong()
+        return await self._take_in_orphans()
 
     async def _prolong(self) -> None:
         """Sessions that were only used meanwhile live on as if Redis had been told; others may have used them too."""

@@ -30,6 +30,7 @@ from state.redis.journal import RedisJournal
 from state.redis.keys import Keys
 from state.sessions import Sessions
 from state.shared.journal import SharedJournal
+from state.shared.places import Identity
 from state.sqlite.journal import SqliteJournal
 from tests.redis_server import RedisServer
 from tests.redis_server import redis_binary
@@ -85,8 +86,16 @@ async def instance(redis: RedisServer, tmp_path: Path) -> AsyncGenerator[Open]:
     async with AsyncExitStack() as every:
 
         async def opened(
-            name: str, clock: Callable[[], float] = time.time, kind: type[RedisJournal] = RedisJournal
+            name: str,
+            clock: Callable[[], float] = time.time,
+            kind: type[RedisJournal] = RedisJournal,
+            gate: "Gate | None" = None,
         ) -> Instance:
+            async def identified() -> Identity:
+                if gate is not None:
+                    gate.passed()
+                return await identity(wire, Keys())
+
             stack = await every.enter_async_context(AsyncExitStack())
             wire, origin = open_wire(parse(redis.url)), secrets.token_hex(4)
             stack.push_async_callback(wire.aclose)
@@ -104,7 +113,7 @@ async def instance(redis: RedisServer, tmp_path: Path) -> AsyncGenerator[Open]:
                 clock=clock,
                 where=name,
                 durable_at=str(tmp_path / name),
-                identify=lambda: identity(wire, Keys()),
+                identify=identified,
                 settling_s=0.05,
             )
             stack.push_async_callback(journal.aclose)
@@ -424,3 +433,33 @@ async def test_events_wait_for_their_session_to_be_given_back_by_another(
                 await asyncio.sleep(0.02)
         assert [each.value for each in found.session.findings] == ["known to one alone"]
         assert found.session.goals[0].text == "why"
+
+
+async def test_nothing_is_brought_to_a_redis_before_it_is_known_which_one_it_is(
+    redis: RedisServer, instance: Open
+) -> None:
+    """Else nobody would miss what it then lost."""
+    a = await instance("a")
+    await gone(redis, a)
+    handle = (await a.sessions.open(principal="ann", goal="why")).handle
+    await a.stack.aclose()
+    redis.start()
+    gate = Gate()
+    await instance("a", gate=gate)
+    await until(lambda: gate.asked >= 3)
+    assert b":0" in redis.ask("EXISTS", f"uds:{{s}}:h:{handle}")
+    gate.open = True
+    await until(lambda: b":1" in redis.ask("EXISTS", f"uds:{{s}}:h:{handle}"))
+
+
+class Gate:
+    """Whether it may be told which Redis answers."""
+
+    def __init__(self, *, is_open: bool = False) -> None:
+        self.open = is_open
+        self.asked = 0
+
+    def passed(self) -> None:
+        self.asked += 1
+        if not self.open:
+            raise StateBusy("not now")
