@@ -123,7 +123,7 @@ CACHE_TTL = Knob(
     parse=values.duration_s(1, 30 * _DAY_S, zero=True),
     shown=values.duration_text,
     allowed="a duration from 1s to 30d, such as 90s, 5m, 1h or 2d; 0 turns the cache off",
-    meaning="How long memory serves an answer again while its files stay unchanged (beyond the process: a week); 0 turns both off",
+    meaning="How long memory serves an answer again while its files stay unchanged (on disk: a week); 0 turns both off",
     unit="duration",
 )
 CACHE_MAX = Knob(
