@@ -56,5 +56,5 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) .ci/venv.py $(VENV)
 	@$(PIP) install -q 'pip==26.3'
 	@$(PIP) install -q -c constraints.txt hatchling
-	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[redis]' --group dev
+	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[redis,newrelic,simulate]' --group dev
 	@touch $(READY)

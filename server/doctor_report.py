@@ -86,7 +86,11 @@ def _source_lines(source: ExaminedSource) -> Iterator[str]:
     yield f"  {_mark(ok=source.ok)} {source.name} ({source.kind}): {source.origin}: {found}"
     for schema in source.schemas[:_SCHEMAS_SHOWN]:
         size = "" if schema.rows is None else f"{schema.rows:,} rows, "
-        told = f"cannot be read: {schema.fault}" if schema.fault else f"{size}{schema.attributes} attributes"
+        told = (
+            f"cannot be read: {schema.fault}"
+            if schema.fault
+            else f"{size}{'?' if schema.attributes is None else schema.attributes} attributes"
+        )
         yield f"      {_mark(ok=schema.fault is None)} {schema.name}: {told}"
     if len(source.schemas) > _SCHEMAS_SHOWN:
         yield f"        and {len(source.schemas) - _SCHEMAS_SHOWN} more"

@@ -6,6 +6,7 @@ cannot hold, dates and blobs are strings.
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
@@ -64,7 +65,8 @@ class Schema:
     name: str
     rows: int | None
     """None: unknown until it is described (counting would need a scan)."""
-    attributes: int
+    attributes: int | None
+    """None: unknown until it is described."""
     origin: str
     """Where it lives, for a person: a file pattern or a table, relative to what was configured."""
     first_at: str | None = None
@@ -74,6 +76,8 @@ class Schema:
     """Why it cannot be read. None: it can."""
     meaning: str | None = None
     """What its owners wrote about it, bounded. None: nothing."""
+    bytes: int | None = None
+    """What its rows take in the source, as the source estimates it. None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,6 +303,61 @@ class Identified(Protocol):
 
         Beside it stands the fingerprint, which must be the same in every process that sees the same rows.
         """
+        ...
+
+
+@runtime_checkable
+class SpeaksNrql(Protocol):
+    """Optional ability of a source whose own language is another one: it also answers NRQL."""
+
+    async def query_nrql(
+        self, text: str, *, limit: int, offset: int = 0, within_s: float, progress: Progress = silent
+    ) -> Table:
+        """As `Source.query`. What it cannot answer as NRDB would is refused by name (`QueryRejected`)."""
+        ...
+
+
+@runtime_checkable
+class Familiar(Protocol):
+    """Optional ability of a source: it knows which schemas the caller has asked about before."""
+
+    async def familiar(self) -> Mapping[str, int]:
+        """How many of the caller's past queries read each schema; empty when that is not known or not allowed.
+
+        Never raises: what is not known ranks nothing.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Rows that were sent to the source and are not in it, as the source itself counts them."""
+
+    category: str
+    limit: str | None
+    """The limit that was exceeded. None: another cause."""
+    message: str
+    reports: int
+    """How often this was reported within the window; a report may stand for many rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What came into a source and what did not, within a window."""
+
+    losses: tuple[Loss, ...]
+    """The most frequent first, at most 20."""
+    bytes_by_kind: Mapping[str, int]
+    """Ingested bytes by kind of data, as the source bills them."""
+    provenance: Provenance
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """Optional ability of a source: it reports what it dropped and how much it took in."""
+
+    async def intake(self, *, within_s: float) -> Intake:
+        """May raise as every method of a source."""
         ...
 
 

@@ -44,12 +44,13 @@ class ListedSource(Answer):
 
 
 class ListedSchema(Answer):
-    """A schema as far as it is known without reading rows; `rows` is left out when counting needs a scan."""
+    """A schema as far as it is known without reading rows; `rows` and `attributes` are left out when that takes a scan."""
 
     source: str
     schema_name: str = Field(serialization_alias="schema")
     rows: int | None = None
-    attributes: int
+    attributes: int | None = None
+    bytes: int | None = None
     first_at: str | None = None
     last_at: str | None = None
     relevance: float | None = None
@@ -169,6 +170,7 @@ def _listed(schema: protocol.Schema, score: float | None, explored: frozenset[tu
         schema_name=schema.name,
         rows=schema.rows,
         attributes=schema.attributes,
+        bytes=schema.bytes,
         first_at=schema.first_at,
         last_at=schema.last_at,
         relevance=score,
