@@ -44,7 +44,7 @@ class ListedSource(Answer):
 
 
 class ListedSchema(Answer):
-    """A schema as far as it is known without reading rows; `rows` and `attributes` are left out when that takes a scan."""
+    """A schema as far as it is known without reading rows; what is not known is left out."""
 
     source: str
     schema_name: str = Field(serialization_alias="schema")
