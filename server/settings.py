@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from server import settings_knobs as knobs
+from server import settings_newrelic as newrelic
 from server.settings_knobs import Knob
 from server.settings_knobs import LogLevel
 from server.settings_knobs import SettingRow
@@ -68,6 +69,14 @@ class Settings:
     redis_url: str | None = field(repr=False)
     redis_max_retries: int
     redis_pool_size: int
+    newrelic_key: str | None = field(repr=False)
+    """None: New Relic is no source here."""
+    newrelic_accounts: tuple[int, ...]
+    newrelic_region: str
+    """The name of a region, or the address of NerdGraph."""
+    newrelic_window_s: float
+    newrelic_history: bool
+    """Whether the user's own past queries may be read."""
     unknown: tuple[str, ...] = ()
     """Variables that look like ours (`UDS_...`) and are not: most likely misspelt."""
 
@@ -93,6 +102,11 @@ class Settings:
             knobs.REDIS_URL.row(self.redis_url or ""),
             knobs.REDIS_MAX_RETRIES.row(self.redis_max_retries),
             knobs.REDIS_POOL_SIZE.row(self.redis_pool_size),
+            newrelic.API_KEY.row(self.newrelic_key or ""),
+            newrelic.ACCOUNT_ID.row(self.newrelic_accounts),
+            newrelic.REGION.row(self.newrelic_region),
+            newrelic.WINDOW.row(self.newrelic_window_s),
+            newrelic.QUERY_HISTORY.row(self.newrelic_history),
         )
 
 
@@ -150,10 +164,18 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         redis_url=reading.of(knobs.REDIS_URL, "") or None,
         redis_max_retries=reading.or_default(knobs.REDIS_MAX_RETRIES),
         redis_pool_size=reading.or_default(knobs.REDIS_POOL_SIZE),
+        newrelic_key=reading.of(newrelic.API_KEY, "") or None,
+        newrelic_accounts=reading.of(newrelic.ACCOUNT_ID, ()),
+        newrelic_region=reading.or_default(newrelic.REGION),
+        newrelic_window_s=reading.or_default(newrelic.WINDOW),
+        newrelic_history=reading.or_default(newrelic.QUERY_HISTORY),
         unknown=reading.unknown(),
     )
     if settings.store == "redis":
         reading.faults += _redis_faults(environ)
+    if settings.newrelic_key is not None and importlib.util.find_spec("httpx") is None:
+        why = "not set; to read New Relic install the package with its extra, as uds-mcp[newrelic]"
+        reading.faults.append(Fault(variable=newrelic.API_KEY.variable, value=_NOT_SHOWN, allowed=why))
     if reading.faults:
         raise SettingsFault(tuple(reading.faults))
     return settings

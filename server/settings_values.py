@@ -196,6 +196,55 @@ def list_text(entries: tuple[str, ...]) -> str:
     return ", ".join(entries) or "loopback only"
 
 
+_ACCOUNTS_MOST = 20
+_ACCOUNT_DIGITS_MOST = 12
+_REGIONS = ("US", "EU", "JP", "GOV")
+_LOOPBACK = re.compile(r"http://(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d{1,5})?(/\S*)?", re.ASCII)
+_HTTPS = re.compile(r"https://[A-Za-z0-9_.-]+(:\d{1,5})?(/\S*)?", re.ASCII)
+
+
+def secret(text: str) -> str:
+    """A key: printable, without blanks, of a length that keys have."""
+    if not re.fullmatch(r"[!-~]{8,200}", text):
+        raise ValueError("blanks, or too short for a key")
+    return text
+
+
+def secret_text(text: str) -> str:
+    return "set (not shown)" if text else "not set"
+
+
+def account_ids(text: str) -> tuple[int, ...]:
+    """Numbers separated by commas, each once, 20 at most."""
+    found = tuple(dict.fromkeys(_listed(text)))
+    if not 1 <= len(found) <= _ACCOUNTS_MOST:
+        raise ValueError(text)
+    if not all(re.fullmatch(rf"[1-9]\d{{0,{_ACCOUNT_DIGITS_MOST}}}", each, re.ASCII) for each in found):
+        raise ValueError(text)
+    return tuple(int(each) for each in found)
+
+
+def account_ids_text(accounts: tuple[int, ...]) -> str:
+    return ", ".join(str(each) for each in accounts) or "not set"
+
+
+def region(text: str) -> str:
+    """The name of a region, or an address of NerdGraph; plain HTTP would give the key away, but on this machine."""
+    if text.upper() in _REGIONS:
+        return text.upper()
+    if _HTTPS.fullmatch(text) or _LOOPBACK.fullmatch(text):
+        return text
+    raise ValueError(text)
+
+
+def switch(text: str) -> bool:
+    return one_of("on", "off")(text) == "on"
+
+
+def switch_text(*, on: bool) -> str:
+    return "on" if on else "off"
+
+
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
