@@ -77,6 +77,8 @@ class Settings:
     newrelic_window_s: float
     newrelic_history: bool
     """Whether the user's own past queries may be read."""
+    apm: bool = False
+    """Whether the agent of New Relic APM is to report on this process; it reads its own NEW_RELIC_* variables."""
     unknown: tuple[str, ...] = ()
     """Variables that look like ours (`UDS_...`) and are not: most likely misspelt."""
 
@@ -169,6 +171,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         newrelic_region=reading.or_default(newrelic.REGION),
         newrelic_window_s=reading.or_default(newrelic.WINDOW),
         newrelic_history=reading.or_default(newrelic.QUERY_HISTORY),
+        apm=wants_apm(environ),
         unknown=reading.unknown(),
     )
     if settings.store == "redis":
@@ -188,6 +191,16 @@ def _redis_faults(environ: Mapping[str, str]) -> Iterator[Fault]:
     if not environ.get(knobs.REDIS_URL.variable, "").strip():
         missing = "an address such as redis://localhost:6379/0, because STATE_STORE_TYPE is redis"
         yield Fault(variable=knobs.REDIS_URL.variable, value="not set", allowed=missing)
+
+
+def wants_apm(environ: Mapping[str, str]) -> bool:
+    """Whether the APM agent was given what it cannot do without: a licence, a file that may hold one, or a rehearsal.
+
+    Without any of them it would hold up the start and then report nothing.
+    """
+    keys = ("NEW_RELIC_LICENSE_KEY", "NEW_RELIC_CONFIG_FILE")
+    rehearsing = environ.get("NEW_RELIC_DEVELOPER_MODE", "").strip().lower() in {"on", "true", "1"}
+    return rehearsing or any(environ.get(key, "").strip() for key in keys)
 
 
 def _own_conversation(environ: Mapping[str, str], keys: Sequence[str]) -> str | None:
