@@ -74,7 +74,7 @@ async def _examine(settings: Settings) -> Examined:
     redis = await examine_redis(settings)
     async with open_parts(replace(settings, store="memory")) as parts:
         sources = [await _examine_source(source) for source in parts.sources]
-        limits = parts.embedded.limits_in_force()
+        limits = () if parts.embedded is None else parts.embedded.limits_in_force()
     return Examined(
         settings=settings.described(),
         unknown=settings.unknown,

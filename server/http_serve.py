@@ -34,7 +34,7 @@ def serve_http(
     listen: Listen,
     listening: socket.socket,
     stop: Stop,
-    source: DuckDBSource,
+    source: DuckDBSource | None,
     ready: Callable[[], None],
 ) -> None:
     """Serve on the bound socket until `stop` is asked for. `ready` is called as soon as calls are answered."""
@@ -63,7 +63,7 @@ async def _serve(
     listen: Listen,
     listening: socket.socket,
     stop: Stop,
-    prestarted: DuckDBSource,
+    prestarted: DuckDBSource | None,
     ready: Callable[[], None],
 ) -> None:
     ring = ring_of(settings)

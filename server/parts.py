@@ -37,8 +37,8 @@ class Parts:
     """The built server, before any protocol is put on it."""
 
     sources: tuple[Source, ...]
-    embedded: DuckDBSource
-    """The one source that runs on this machine, for `doctor` and the limits it reports."""
+    embedded: DuckDBSource | None
+    """The source that runs on this machine, for `doctor` and the limits it reports. None: there is only New Relic."""
     cache: ResultCache
     sessions: Sessions
     changes: Changes
@@ -56,8 +56,13 @@ class Parts:
         self._watchers.append(changed)
 
 
-def prestart(settings: Settings) -> DuckDBSource:
-    """Spawn the engine's first worker now, so that it starts while the protocol SDK is still being imported."""
+def prestart(settings: Settings) -> DuckDBSource | None:
+    """Spawn the engine's first worker now, so that it starts while the protocol SDK is still being imported.
+
+    None: no file is configured and New Relic is, so there is nothing for an engine to read.
+    """
+    if settings.newrelic_key is not None and not settings.paths:
+        return None
     source = DuckDBSource(
         paths=settings.paths, workers=settings.workers, memory_limit_bytes=settings.memory_limit_bytes
     )
@@ -73,7 +78,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
     """
     async with AsyncExitStack() as stack:
         embedded = prestarted or prestart(settings)
-        stack.push_async_callback(embedded.aclose)
+        sources = _sources(stack, settings, embedded)
         store = await stack.enter_async_context(open_store(settings))
         cache = _cache(stack, settings, store)
         changes = _heeded(store.changes, cache)
@@ -82,11 +87,12 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
         stack.push_async_callback(histories.aclose)
         watchers: list[Callable[[str], None]] = []
         changed = partial(_tell_each, watchers)
-        _warm(stack, embedded)
+        if embedded is not None:  # only files: hosts start servers that nobody asks, and New Relic counts queries
+            _warm(stack, embedded)
         notes = Notes(sessions, changed)
         stack.push_async_callback(notes.settled)
         ports = Ports(
-            sources=(embedded,),
+            sources=sources,
             cache=cache,
             sessions=sessions,
             notes=notes,
@@ -111,6 +117,18 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
             resources=Resources(ports),
             _watchers=watchers,
         )
+
+
+def _sources(stack: AsyncExitStack, settings: Settings, embedded: DuckDBSource | None) -> tuple[Source, ...]:
+    """Files first: they answer at once."""
+    if embedded is not None:
+        stack.push_async_callback(embedded.aclose)
+    files: tuple[Source, ...] = () if embedded is None else (embedded,)
+    if settings.newrelic_key is None:
+        return files
+    from server.newrelic import newrelic_sources  # noqa: PLC0415 - an HTTP client that most servers never need
+
+    return (*files, *newrelic_sources(stack, settings, settings.newrelic_key))
 
 
 def _cache(stack: AsyncExitStack, settings: Settings, store: Store) -> ResultCache:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from anyio import AsyncFile
 
 
-def serve_stdio(settings: Settings, wire: Wire, stop: Stop, prestarted: DuckDBSource) -> None:
+def serve_stdio(settings: Settings, wire: Wire, stop: Stop, prestarted: DuckDBSource | None) -> None:
     """Serve until the client closes its end or `stop` is asked for."""
     asyncio.run(_serve(settings, wire, stop, prestarted))
 
 
-async def _serve(settings: Settings, wire: Wire, stop: Stop, prestarted: DuckDBSource) -> None:
+async def _serve(settings: Settings, wire: Wire, stop: Stop, prestarted: DuckDBSource | None) -> None:
     loop = asyncio.get_running_loop()
     # The SDK iterates over one and calls write() and flush() of the other; that is all it needs of a file.
     incoming = cast("AsyncFile[str]", Incoming(wire.incoming))

@@ -307,6 +307,26 @@ class Identified(Protocol):
 
 
 @runtime_checkable
+class Gathering(Protocol):
+    """Optional ability of a source far away: questions that are asked together travel together."""
+
+    @property
+    def questions_at_once(self) -> int:
+        """How many questions go well together; more of them wait for each other."""
+        ...
+
+
+@runtime_checkable
+class Windowed(Protocol):
+    """Optional ability of a source that never looks at all its rows: it says which ones `schemas` last counted."""
+
+    @property
+    def window(self) -> str | None:
+        """Two instants in RFC 3339. None: nothing was counted yet."""
+        ...
+
+
+@runtime_checkable
 class SpeaksNrql(Protocol):
     """Optional ability of a source whose own language is another one: it also answers NRQL."""
 

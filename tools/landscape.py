@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sources.protocol import Schema
 from sources.protocol import Source
 from state.session import Session
 from tools.needs import Need
@@ -38,7 +39,8 @@ async def look(ports: Ports, *, patience_s: float = PATIENCE_S) -> Landscape | N
     """The landscape now. None: it takes too long to look at the sources."""
     try:
         async with asyncio.timeout(patience_s):
-            held = [each for source in ports.sources for each in await held_by(ports, source)]
+            found = await asyncio.gather(*(held_by(ports, source) for source in ports.sources))
+            held = [each for holdings in found for each in holdings]
             return Landscape(
                 index=await ports.vocabulary.index(held, ports.cache),
                 held={(each.source.name, each.schema.name): each for each in held},
@@ -49,11 +51,13 @@ async def look(ports: Ports, *, patience_s: float = PATIENCE_S) -> Landscape | N
 
 async def held_by(ports: Ports, source: Source, *, own: bool = False) -> list[Held]:
     """The readable schemas of a source; none when it does not answer."""
-    return [
-        Held(source=source, schema=schema, attributes=await ports.typed_attributes_of(source, schema.name), own=own)
-        for schema in await ports.schemas_of(source)
-        if schema.fault is None
-    ]
+    readable = [schema for schema in await ports.schemas_of(source) if schema.fault is None]
+    return list(await asyncio.gather(*(hold(ports, source, schema, own=own) for schema in readable)))
+
+
+async def hold(ports: Ports, source: Source, schema: Schema, *, own: bool) -> Held:
+    """A schema with its attributes. Asked together, sources far away are asked for all of them at once."""
+    return Held(source=source, schema=schema, attributes=await ports.typed_attributes_of(source, schema.name), own=own)
 
 
 def needed(landscape: Landscape, session: Session) -> dict[str, tuple[Need, ...]]:

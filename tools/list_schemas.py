@@ -1,6 +1,8 @@
 """Tool `list_schemas`: what there is to look at, best match first."""
 
+import asyncio
 import time
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -25,6 +27,7 @@ from tools.arguments import Text
 from tools.call import Call
 from tools.cursor import make_cursor
 from tools.cursor import read_cursor
+from tools.landscape import hold
 from tools.names import did_you_mean
 from tools.ports import Ports
 from tools.relevance import normalised
@@ -55,6 +58,8 @@ class ListedSchema(Answer):
     last_at: str | None = None
     relevance: float | None = None
     meaning: str | None = None
+    asked: int | None = None
+    """How many of the caller's own past queries read it, where the source may tell."""
     explored: bool
     fault: str | None = None
 
@@ -75,6 +80,9 @@ class SchemasListed(Discovery):
 class _Found:
     source: ListedSource
     held: tuple[Held, ...]
+    asked: Mapping[tuple[str, str], int]
+    """How often the caller's past queries read a schema, by source and schema."""
+    window: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ class ListSchemas:
             await self.ports.notes.settled()  # what is shown as explored includes the call before this one
         remembered = await self.ports.session(call, session)
         wanted = self.ports.seen_by(call) if source is None else (self.ports.source(call, source),)
-        found = [await _look(self.ports, each) for each in wanted]
+        found = await asyncio.gather(*(_look(self.ports, each) for each in wanted))
         ranked = await _ranked(self.ports, found, search, remembered)
         question = ("list", search, source, session)
         fingerprint = repr([(schema.source, schema.name) for schema, _ in ranked])
@@ -107,9 +115,10 @@ class ListSchemas:
         end = place.offset + len(page)
         more = make_cursor(end, question=question, fingerprint=fingerprint) if end < len(ranked) else None
         explored = _explored(remembered)
+        asked = {key: count for each in found for key, count in each.asked.items()}
         answer = SchemasListed(
             sources=[each.source for each in found],
-            schemas=[_listed(schema, score, explored) for schema, score in page],
+            schemas=[_listed(schema, score, explored, asked.get(_key(schema))) for schema, score in page],
             total=len(ranked),
             next_cursor=more,
             hints=_hints(found, search, len(ranked), moved=place.moved),
@@ -123,13 +132,12 @@ async def _look(ports: Ports, source: protocol.Source) -> _Found:
     try:
         schemas = await source.schemas()
     except SourceError as fault:
-        return _Found(listed.model_copy(update={"status": "unreachable", "fault": str(fault)}), ())
+        return _Found(listed.model_copy(update={"status": "unreachable", "fault": str(fault)}), (), {})
     own = source not in ports.sources
-    held = [
-        Held(source=source, schema=each, attributes=await ports.typed_attributes_of(source, each.name), own=own)
-        for each in schemas
-    ]
-    return _Found(listed, tuple(held))
+    held = await asyncio.gather(*(hold(ports, source, each, own=own) for each in schemas))
+    familiar: Mapping[str, int] = await source.familiar() if isinstance(source, protocol.Familiar) else {}
+    asked = {(source.name, schema): count for schema, count in familiar.items()}
+    return _Found(listed, tuple(held), asked, source.window if isinstance(source, protocol.Windowed) else None)
 
 
 async def _ranked(
@@ -141,21 +149,33 @@ async def _ranked(
     )
     goals = () if session is None else session.goals
     goal = " ".join(each.text for each in goals if each.status == "active")
+    asked = {key: count for each in found for key, count in each.asked.items()}
     if search:
         scores = normalised((await ports.vocabulary.index(every, ports.cache)).scores(search))
-        return [pair for pair in _by_score(every, scores) if pair[1]]
+        return [pair for pair in _by_score(every, scores, asked) if pair[1]]
     if not goal:
-        return [(held.schema, None) for held in every]
+        familiar = sorted(every, key=lambda held: (held.own, -asked.get(_key(held.schema), 0)))
+        return [(held.schema, None) for held in familiar]
     public = [held for held in every if not held.own]
     scores = normalised((await ports.vocabulary.index(public, ports.cache)).steered(goal))
-    return [*_by_score(public, scores), *((held.schema, None) for held in every if held.own)]
+    return [*_by_score(public, scores, asked), *((held.schema, None) for held in every if held.own)]
 
 
-def _by_score(held: Sequence[Held], scores: Sequence[float]) -> list[tuple[protocol.Schema, float | None]]:
+def _by_score(
+    held: Sequence[Held], scores: Sequence[float], asked: Mapping[tuple[str, str], int]
+) -> list[tuple[protocol.Schema, float | None]]:
+    """Best first; what the caller asks about most counts up to a quarter more, so that it decides between near ones."""
+    most = max(asked.values(), default=0)
+    boosts = [1 + 0.25 * asked.get(_key(each.schema), 0) / most if most else 1.0 for each in held]
+    boosted = normalised([score * boost for score, boost in zip(scores, boosts, strict=True)]) if most else scores
     scored: list[tuple[protocol.Schema, float | None]] = [
-        (each.schema, score) for each, score in zip(held, scores, strict=True)
+        (each.schema, score) for each, score in zip(held, boosted, strict=True)
     ]
     return sorted(scored, key=lambda pair: -(pair[1] or 0.0))
+
+
+def _key(schema: protocol.Schema) -> tuple[str, str]:
+    return schema.source, schema.name
 
 
 def _explored(session: Session | None) -> frozenset[tuple[str, str]]:
@@ -164,7 +184,9 @@ def _explored(session: Session | None) -> frozenset[tuple[str, str]]:
     return frozenset((each.source, each.schema) for each in session.explored)
 
 
-def _listed(schema: protocol.Schema, score: float | None, explored: frozenset[tuple[str, str]]) -> ListedSchema:
+def _listed(
+    schema: protocol.Schema, score: float | None, explored: frozenset[tuple[str, str]], asked: int | None
+) -> ListedSchema:
     return ListedSchema(
         source=schema.source,
         schema_name=schema.name,
@@ -175,7 +197,8 @@ def _listed(schema: protocol.Schema, score: float | None, explored: frozenset[tu
         last_at=schema.last_at,
         relevance=score,
         meaning=None if schema.meaning is None else schema.meaning[:_MEANING_CHARS],
-        explored=(schema.source, schema.name) in explored,
+        asked=asked,
+        explored=_key(schema) in explored,
         fault=schema.fault,
     )
 
@@ -202,6 +225,7 @@ def _provenance(found: Sequence[_Found], started_s: float) -> protocol.Provenanc
         queries=(),
         rows_inspected=0,
         method="metadata",
+        window=next((each.window for each in found if each.window is not None), None),
         as_of_at=time.time(),
         took_ms=(time.perf_counter() - started_s) * 1_000,
     )

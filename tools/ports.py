@@ -62,14 +62,14 @@ def schema_tags(pattern: str) -> str:
     return f"schema:{pattern}"
 
 
-async def _has(source: Source, schema: str) -> bool:
-    """Cheaper than asking for all it has. A source that does not answer may have it, and says itself what is wrong."""
+async def _has(source: Source, schema: str) -> bool | None:
+    """Cheaper than asking for all it has. None: it does not answer, and may have it."""
     try:
         await source.fingerprint(schema)
     except UnknownSchema:
         return False
     except SourceError:
-        return True
+        return None
     return True
 
 
@@ -181,18 +181,19 @@ class Ports:
         """
         if source is not None:
             return self.source(call, source)
-        if len(self.sources) == 1 and await _has(self.sources[0], schema):
-            return self.sources[0]
-        known = [(candidate, await self.schemas_of(candidate)) for candidate in self.sources]
-        for candidate, schemas in known:
-            if any(entry.name == schema for entry in schemas):
+        having = await asyncio.gather(*(_has(candidate, schema) for candidate in self.sources))
+        for candidate, has in zip(self.sources, having, strict=True):
+            if has:
                 return candidate
         for candidate in self.own(call.principal):
             if await self.attributes_of(candidate, schema):
                 return candidate
-        if len(self.sources) == 1:
-            return self.sources[0]  # asked for what it has not, it says what is near, or why it does not answer
-        raise UnknownSchema(schema, nearest(schema, [entry.name for _, schemas in known for entry in schemas]))
+        silent = [candidate for candidate, has in zip(self.sources, having, strict=True) if has is None]
+        if silent or len(self.sources) == 1:
+            # asked for what it has not, it says what is near, or why it does not answer
+            return [*silent, *self.sources][0]
+        known = await asyncio.gather(*(self.schemas_of(candidate) for candidate in self.sources))
+        raise UnknownSchema(schema, nearest(schema, [entry.name for schemas in known for entry in schemas]))
 
     async def schemas_of(self, source: Source) -> tuple[Schema, ...]:
         """Its schemas; a source that does not answer has none here (its status says why)."""

@@ -1,5 +1,8 @@
 """Tool `run_query`: one read-only statement in the source's own language."""
 
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from typing import Any
@@ -29,8 +32,10 @@ from tools.ports import schema_tag
 from tools.ports import source_tag
 from tools.rows import fitted
 
+Dialect = Literal["sql", "nrql"]
+
 _DEFAULT_LIMIT = 100
-_DIALECT_OF_KIND = {"duckdb": "sql", "journal": "sql", "newrelic": "nrql"}
+_DIALECT_OF_KIND: Mapping[str, Dialect] = {"duckdb": "sql", "journal": "sql", "newrelic": "nrql"}
 
 
 class Column(Answer):
@@ -53,6 +58,7 @@ class QueryAnswered(Discovery):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
     source: protocol.Source
+    dialect: Dialect
     query: str
     limit: int
     within_s: float
@@ -70,24 +76,32 @@ class RunQuery:
     async def run_query(
         self,
         call: Call,
-        query: Annotated[str, Field(max_length=limits.QUERY_CHARS_MOST, description="one SELECT; quote odd names")],
-        dialect: Annotated[Literal["sql", "nrql"] | None, Field(description="default: the source's own")] = None,
+        query: Annotated[
+            str, Field(max_length=limits.QUERY_CHARS_MOST, description="one statement; quote odd names")
+        ],
+        dialect: Annotated[Dialect | None, Field(description="default: the source's own")] = None,
         limit: Annotated[int, Field(ge=1, le=limits.ROWS_MOST, description="rows per answer")] = _DEFAULT_LIMIT,
         timeout_s: Annotated[float, Field(gt=0, le=600)] = 30,
         cursor: Cursor = None,
         source: SourceName = None,
         session: SessionHandle = None,
     ) -> Rendered:
-        """Run one read-only query (DuckDB SQL) over the schemas and get its rows.
+        """Run one read-only query and get its rows: DuckDB SQL on files, NRQL on New Relic (and on files).
 
         An empty result says which predicate removed the rows.
         """
         await self.ports.session(call, session)
         found = self._source(call, source, dialect)
+        spoken = dialect or _own(found)
         question = _Question(
-            source=found, query=query, limit=limit, within_s=min(timeout_s, self.timeout_most_s), cursor=cursor
+            source=found,
+            dialect=spoken,
+            query=query,
+            limit=limit,
+            within_s=min(timeout_s, self.timeout_most_s),
+            cursor=cursor,
         )
-        key = ("query", query, limit, cursor)
+        key = ("query", query, limit, cursor) if spoken == _own(found) else ("query", spoken, query, limit, cursor)
 
         async def load() -> Loaded[Prepared]:
             return await _load(question, call)
@@ -113,31 +127,37 @@ class RunQuery:
                 return each.name
         return None
 
-    def _source(self, call: Call, name: str | None, dialect: str | None) -> protocol.Source:
+    def _source(self, call: Call, name: str | None, dialect: Dialect | None) -> protocol.Source:
         """The source a query is for. Raises `UnknownSource`, `InvalidArgument`."""
-        speaking = [each for each in self.ports.sources if _speaks(each, dialect)]
         if name is not None:
             found = self.ports.source(call, name)
             if not _speaks(found, dialect):
-                raise InvalidArgument(f'source "{name}" speaks {_DIALECT_OF_KIND.get(found.kind)}, not {dialect}')
+                raise InvalidArgument(f'source "{name}" speaks {_own(found)}, not {dialect}')
             return found
-        if not speaking:
+        speaking = [each for each in self.ports.sources if _speaks(each, dialect)]
+        natives = [each for each in speaking if dialect is not None and _own(each) == dialect]
+        found = natives or speaking
+        if not found:
             raise InvalidArgument(f"no configured source speaks {dialect}; omit dialect")
-        if len(speaking) > 1:
-            raise InvalidArgument(f"name the source: one of {', '.join(each.name for each in speaking)}")
-        return speaking[0]
+        if len(found) > 1:
+            raise InvalidArgument(f"name the source: one of {', '.join(each.name for each in found)}")
+        return found[0]
 
 
-def _speaks(source: protocol.Source, dialect: str | None) -> bool:
-    return dialect is None or _DIALECT_OF_KIND.get(source.kind) == dialect
+def _own(source: protocol.Source) -> Dialect:
+    return _DIALECT_OF_KIND.get(source.kind, "sql")
+
+
+def _speaks(source: protocol.Source, dialect: Dialect | None) -> bool:
+    return dialect in (None, _own(source)) or (dialect == "nrql" and isinstance(source, protocol.SpeaksNrql))
 
 
 async def _load(question: _Question, call: Call) -> Loaded[Prepared]:
     source = question.source
-    asked = ("query", source.name, question.query)
+    asked = ("query", source.name, question.dialect, question.query)
     fingerprint = await source.fingerprint()
     place = read_cursor(question.cursor, question=asked, fingerprint=fingerprint)
-    table = await source.query(
+    table = await _asker(question)(
         question.query, limit=question.limit, offset=place.offset, within_s=question.within_s, progress=call.progress
     )
     fit = fitted(table, times=question.limit // _DEFAULT_LIMIT)
@@ -157,6 +177,13 @@ async def _load(question: _Question, call: Call) -> Loaded[Prepared]:
     kept = prepared(answer, table.provenance, table.schemas)
     tags = (source_tag(source.name), *(schema_tag(source.name, schema) for schema in table.schemas))
     return Loaded(value=kept, size_bytes=kept.size_bytes, tags=tags, cacheable=table.repeatable)
+
+
+def _asker(question: _Question) -> Callable[..., Awaitable[protocol.Table]]:
+    source = question.source
+    if question.dialect != _own(source) and isinstance(source, protocol.SpeaksNrql):
+        return source.query_nrql
+    return source.query
 
 
 def _hints(table: protocol.Table, *, shown: int, more: bool, moved: bool, cut: bool) -> list[str]:

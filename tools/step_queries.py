@@ -10,10 +10,10 @@ from tools.language import name_words
 from tools.lexicon import TIMES
 from tools.links import subject
 
-_NUMERIC: Final = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|BIGNUM|DOUBLE|FLOAT|REAL|DECIMAL.*)$")
-_TEXT: Final = re.compile(r"^(VARCHAR|ENUM.*|BOOLEAN)$")
+_NUMERIC: Final = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|BIGNUM|DOUBLE|FLOAT|REAL|DECIMAL.*|numeric)$")
+_TEXT: Final = re.compile(r"^(VARCHAR|ENUM.*|BOOLEAN|string|boolean)$")
 _LOWEST: Final = frozenset({"least", "lowest", "fewest", "smallest", "minimum", "shortest", "earliest", "cheapest"})
-_ROWS: Final = 20
+ROWS: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,22 +33,34 @@ def first_query(matched: Matched, question: str) -> str | None:
 
     A number is averaged over the groups of a text, or of a part of a date; alone, its extremes are asked for.
     """
-    free = [name for name in matched.attributes if name not in matched.values]
-    measure = next((name for name in free if _is_measure(name, matched.types[name])), None)
-    group = next((name for name in free if name != measure and _is_group(name, matched.types[name])), None)
-    if measure is None and group is None and not matched.values:
+    chosen = chosen_of(matched)
+    if chosen is None:
         return None
+    measure, group = chosen
     where = _where(matched.values)
     source = f"FROM {_quoted(matched.schema)}{where}"
     if group is None:
         return f"SELECT {_extremes(measure)} {source}"
-    order = "ASC" if _LOWEST & set(re.findall(r"\w+", question.casefold())) else "DESC"
+    order = "ASC" if wants_lowest(question) else "DESC"
     measured = "" if measure is None else f", avg({_quoted(measure)}) AS mean, max({_quoted(measure)}) AS highest"
     by = 2 if measure is None else 3
     return (
         f"SELECT {_quoted(group)}, count(*) AS row_count{measured} {source} "
-        f"GROUP BY 1 ORDER BY {by} {order} NULLS LAST LIMIT {_ROWS}"
+        f"GROUP BY 1 ORDER BY {by} {order} NULLS LAST LIMIT {ROWS}"
     )
+
+
+def chosen_of(matched: Matched) -> tuple[str | None, str | None] | None:
+    """The attribute to measure and the one to group by, each None when there is none. None: there is nothing to ask."""
+    free = [name for name in matched.attributes if name not in matched.values]
+    measure = next((name for name in free if _is_measure(name, matched.types[name])), None)
+    group = next((name for name in free if name != measure and _is_group(name, matched.types[name])), None)
+    return None if measure is None and group is None and not matched.values else (measure, group)
+
+
+def wants_lowest(question: str) -> bool:
+    """Whether the question is about the small end."""
+    return bool(_LOWEST & set(re.findall(r"\w+", question.casefold())))
 
 
 def _extremes(measure: str | None) -> str:

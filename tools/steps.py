@@ -17,6 +17,7 @@ from tools.limits import ATTRIBUTES_BRIEF
 from tools.needs import Meeting
 from tools.needs import Need
 from tools.needs import is_told
+from tools.step_nrql import first_nrql
 from tools.step_queries import Matched
 from tools.step_queries import first_query
 
@@ -24,8 +25,8 @@ _ATTRIBUTES_NAMED: Final = 8
 _TERMS_NAMED: Final = 3
 _CHARS: Final = 60
 _PROFILES: Final = 2
-_SQL: Final = "duckdb"
-"""The kind of source whose language the queries here are written in."""
+_WRITERS: Final = {"duckdb": first_query, "newrelic": first_nrql}
+"""Who writes a first query in the language of each kind of source."""
 
 Key = tuple[str, str]
 
@@ -143,7 +144,7 @@ def profiles(standing: Standing) -> Iterator[NextStep]:
 
 def _is_text(standing: Standing, key: Key, attribute: str) -> bool:
     return any(
-        each.name == attribute and each.type.startswith(("VARCHAR", "ENUM"))
+        each.name == attribute and each.type.startswith(("VARCHAR", "ENUM", "string"))
         for each in standing.landscape.held[key].attributes
     )
 
@@ -175,12 +176,13 @@ def _measured(standing: Standing, key: Key, needs: Sequence[Need]) -> list[Meeti
 
 def _query(standing: Standing, key: Key, meetings: Sequence[Meeting], question: str) -> str | None:
     held = standing.landscape.held[key]
-    if held.source.kind != _SQL:
+    write = _WRITERS.get(held.source.kind)
+    if write is None:
         return None
     names = dict.fromkeys(each.attribute for each in meetings if each.attribute is not None)
     values = {each.attribute: each.value for each in meetings if each.attribute is not None and each.value is not None}
     types = {each.name: each.type for each in held.attributes}
-    return first_query(Matched(schema=key[1], types=types, attributes=tuple(names), values=values), question)
+    return write(Matched(schema=key[1], types=types, attributes=tuple(names), values=values), question)
 
 
 def _untold(standing: Standing, needs: Sequence[Need]) -> list[Need]:

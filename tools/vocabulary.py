@@ -11,6 +11,7 @@ from typing import Final
 from sources.errors import SourceError
 from sources.protocol import Attribute
 from sources.protocol import AttributeWords
+from sources.protocol import Gathering
 from sources.protocol import Schema
 from sources.protocol import Source
 from state.cache import Loaded
@@ -118,10 +119,15 @@ class Vocabulary:
             fingerprint = await source.fingerprint()
             if self._learned.get(place) == fingerprint:
                 return
-            read = {name: await _words(source, name, cache) for name in names}
+            at_once = source.questions_at_once if isinstance(source, Gathering) else 1
+            words: list[tuple[AttributeWords, ...]] = []
+            for start in range(0, len(names), at_once):
+                asked = (_words(source, name, cache) for name in names[start : start + at_once])
+                words += await asyncio.gather(*asked)
         except SourceError as fault:
             _log.info("the words of source %s cannot be read: %s", source.name, fault)
             return
+        read = dict(zip(names, words, strict=True))
         for key in [key for key in self._documents if key[:2] == place and key[2] not in read]:
             del self._documents[key]
         for name, values in read.items():

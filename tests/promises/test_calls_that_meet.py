@@ -76,6 +76,7 @@ async def test_a_changed_file_is_never_answered_from_the_old_result(served: Serv
 async def test_cancelling_the_call_stops_the_query(served: Served) -> None:
     parts, server, _ = served
     engine = parts.embedded
+    assert engine is not None
     async with Client(server) as client:
         await client.call_tool("list_schemas", {})
         calling = asyncio.ensure_future(client.call_tool("run_query", {"query": LONG}))

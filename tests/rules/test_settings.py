@@ -232,6 +232,38 @@ _NOT_SET = 2
 """Fields that are found and not set: `unknown` and `own_conversation`."""
 
 
+def test_new_relic_is_told_by_key_accounts_region_and_window() -> None:
+    told = {"NEW_RELIC_API_KEY": "NRAK-1234567890", "NEW_RELIC_ACCOUNT_ID": "12, 34,12", "NEW_RELIC_REGION": "eu"}
+    settings = read_settings(told | {"NEW_RELIC_WINDOW": "7d", "NEW_RELIC_QUERY_HISTORY": "ON"})
+    assert (settings.newrelic_key, settings.newrelic_accounts) == ("NRAK-1234567890", (12, 34))
+    assert (settings.newrelic_region, settings.newrelic_window_s, settings.newrelic_history) == ("EU", 604800, True)
+    assert "NRAK-1234" not in f"{settings!r}{settings.described()}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("NEW_RELIC_API_KEY", "two words"),
+        ("NEW_RELIC_API_KEY", "tiny1"),
+        ("NEW_RELIC_ACCOUNT_ID", "12,x"),
+        ("NEW_RELIC_ACCOUNT_ID", ",".join(str(each) for each in range(1, 22))),
+        ("NEW_RELIC_REGION", "MARS"),
+        ("NEW_RELIC_REGION", "http://example.com/graphql"),
+        ("NEW_RELIC_WINDOW", "10s"),
+    ],
+)
+def test_what_new_relic_cannot_be_told_is_refused_without_showing_a_key(name: str, text: str) -> None:
+    with pytest.raises(SettingsFault) as caught:
+        read_settings({name: text})
+    assert caught.value.faults[0].variable == name
+    assert name != "NEW_RELIC_API_KEY" or text not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["http://127.0.0.1:8123/graphql", "http://localhost/graphql", "https://x.example/g"])
+def test_a_region_may_be_an_address_over_https_or_on_this_machine(text: str) -> None:
+    assert read_settings({"NEW_RELIC_REGION": text}).newrelic_region == text
+
+
 def test_every_field_is_described_and_every_setting_is_explained() -> None:
     rows = read_settings({}).described()
     assert len(rows) == len({row.name for row in rows}) == len(fields(Settings)) - _NOT_SET
