@@ -1,0 +1,109 @@
+"""Every GraphQL text that is ever sent to New Relic, so that all of them can be checked against its public schema.
+
+Source: the types and arguments are those of NerdGraph's published schema (docs.newrelic.com, NerdGraph explorer).
+"""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+ACCOUNTS: Final = "query Accounts { actor { accounts { id name } } }"
+"""The accounts of this region that the key may query."""
+
+REPORTING_EVENT_TYPES: Final = """\
+query ReportingEventTypes($window: TimeWindowInput) {
+  actor { accounts { id reportingEventTypes(timeWindow: $window) } }
+}"""
+"""`window` is `{startTime, endTime}` in milliseconds since 1970; null: what reports now."""
+
+DATA_DICTIONARY: Final = """\
+query DataDictionary($names: [String]) {
+  docs { dataDictionary { events(names: $names) {
+    name definition attributes { name definition docsUrl units { label } }
+  } } }
+}"""
+
+ENTITY_SEARCH: Final = """\
+query EntitySearch($query: String!, $limit: Int, $cursor: String) {
+  actor { entitySearch(query: $query, options: {limit: $limit}) {
+    count results(cursor: $cursor) { nextCursor entities { guid name accountId domain type reporting } }
+  } }
+}"""
+"""`limit` can only lower the 200 entities of a page; `cursor` is null for the first."""
+
+QUERY_HISTORY: Final = """\
+query QueryHistory($limit: Int) {
+  actor { queryHistory { nrql(options: {limit: $limit}) { accountIds createdAt query } } }
+}"""
+
+_ROWS: Final = (
+    "results currentResults previousResults otherResult totalResult "
+    "metadata { eventTypes facets messages timeWindow { begin end since until compareWith } }"
+)
+_STATS: Final = "rawResponse"
+_PROGRESS: Final = "queryProgress { completed queryId retryAfter retryDeadline resultExpiration }"
+
+PROGRESS: Final = f"""\
+query Progress($account: Int!, $queryId: ID!) {{
+  actor {{ account(id: $account) {{ nrqlQueryProgress(queryId: $queryId) {{ {_ROWS} {_STATS} {_PROGRESS} }} }} }}
+}}"""
+"""How far a lasting query is, and its rows once it is done."""
+
+ACROSS_ACCOUNTS: Final = """\
+query AcrossAccounts($accounts: [Int!]!, $query: Nrql!, $timeout: Seconds) {
+  actor { nrql(accounts: $accounts, query: $query, timeout: $timeout) { results metadata { eventTypes } } }
+}"""
+"""One statement over several accounts at once (at most 5 by the schema)."""
+
+BATCH_MOST: Final = 25
+"""Statements in one request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What is selected of the answer to one statement of a batch."""
+
+    stats: bool
+    """Also the raw response, which holds the performance statistics and repeats the rows."""
+    lasting: bool
+    """The query may go on after its timeout, and be polled."""
+
+
+def batch_text(selections: Sequence[Selection]) -> str:
+    """One text for several statements: number n is `actor.an.nrql`, with variables `in`, `qn`, `tn` (and `yn`).
+
+    They are the account, the statement, the timeout in seconds and whether the query may last. Equal selections make
+    equal texts, so that whoever reads them can keep what it parsed.
+    """
+    declared = ", ".join(_declared(number, each) for number, each in enumerate(selections))
+    asked = "\n".join(_asked(number, each) for number, each in enumerate(selections))
+    return f"query Batch({declared}) {{ actor {{\n{asked}\n}} }}"
+
+
+def every_text() -> Iterator[tuple[str, str]]:
+    """Name and text of everything that may be sent; of the batches those that differ in what they select."""
+    yield from (
+        ("ACCOUNTS", ACCOUNTS),
+        ("REPORTING_EVENT_TYPES", REPORTING_EVENT_TYPES),
+        ("DATA_DICTIONARY", DATA_DICTIONARY),
+        ("ENTITY_SEARCH", ENTITY_SEARCH),
+        ("QUERY_HISTORY", QUERY_HISTORY),
+        ("PROGRESS", PROGRESS),
+        ("ACROSS_ACCOUNTS", ACROSS_ACCOUNTS),
+    )
+    kinds = [Selection(stats=stats, lasting=lasting) for stats in (False, True) for lasting in (False, True)]
+    yield from ((f"batch of 1: {each}", batch_text([each])) for each in kinds)
+    yield "batch of all kinds", batch_text(kinds)
+    yield "full batch", batch_text([kinds[number % len(kinds)] for number in range(BATCH_MOST)])
+
+
+def _declared(number: int, selection: Selection) -> str:
+    declared = f"$i{number}: Int!, $q{number}: Nrql!, $t{number}: Seconds"
+    return f"{declared}, $y{number}: Boolean" if selection.lasting else declared
+
+
+def _asked(number: int, selection: Selection) -> str:
+    lasting = f", async: $y{number}" if selection.lasting else ""
+    chosen = " ".join([_ROWS, *([_STATS] if selection.stats else []), *([_PROGRESS] if selection.lasting else [])])
+    return f"a{number}: account(id: $i{number}) {{ nrql(query: $q{number}, timeout: $t{number}{lasting}) {{ {chosen} }} }}"
