@@ -31,10 +31,10 @@ _SHOWN: Final = 100
 _SHOWN_JSON: Final = 10_000
 _DASHED = re.compile(r"-[\w-]{21}")
 
-_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - has no public name
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - has no public name
 
 
-def add_state_commands(commands: _Commands) -> None:
+def add_state_commands(commands: Commands) -> None:
     """Add the parsers of all these commands."""
     _add_looking(commands)
     _add_moving(commands)
@@ -45,7 +45,7 @@ def add_state_commands(commands: _Commands) -> None:
     forgetting.add_argument("--yes", action="store_true", help="do not ask first")
 
 
-def _add_looking(commands: _Commands) -> None:
+def _add_looking(commands: Commands) -> None:
     sessions = _added(commands, "sessions", "list the sessions that are remembered, last used first", _sessions)
     sessions.add_argument("--all", action="store_true", help=_ALL)
     sessions.add_argument("--principal", help=_PRINCIPAL)
@@ -57,7 +57,7 @@ def _add_looking(commands: _Commands) -> None:
         each.add_argument("--json", action="store_true", help="for a program to read")
 
 
-def _add_moving(commands: _Commands) -> None:
+def _add_moving(commands: Commands) -> None:
     export = _added(commands, "export", "write sessions as JSON lines to standard output", _export)
     export.add_argument("sessions", nargs="*", metavar="session", help=f"{_SESSION} (default: all that are live)")
     export.add_argument("--all", action="store_true", help=_ALL)
@@ -295,7 +295,7 @@ def _refusals(refused: "Sequence[Refused]") -> int:
 
 
 def _added(
-    commands: _Commands, name: str, about: str, act: Callable[[Path, argparse.Namespace], int]
+    commands: Commands, name: str, about: str, act: Callable[[Path, argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False)
     parser.set_defaults(act=act)
