@@ -11,7 +11,7 @@ COPY server ./server
 COPY tools ./tools
 COPY state ./state
 COPY sources ./sources
-RUN pip install --no-cache-dir -c constraints.txt '.[redis]' && rm -rf /opt/uds-mcp/*
+RUN pip install --no-cache-dir -c constraints.txt '.[redis,newrelic]' && rm -rf /opt/uds-mcp/*
 
 ENV UDS_STATE_DIR=/state
 VOLUME /state
