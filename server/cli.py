@@ -65,9 +65,12 @@ def _stdio(settings: Settings, _asked: argparse.Namespace) -> int:
     from server.parts import prestart  # noqa: PLC0415
 
     source = prestart(settings)
+    from server.telemetry import begin  # noqa: PLC0415 - as above
+
+    telemetry = begin(settings)  # before what it watches is read
     from server.stdio import serve_stdio  # noqa: PLC0415 - reads the SDK while the engine starts
 
-    return _until_refused(lambda: serve_stdio(settings, wire, stop, source))
+    return _until_refused(lambda: serve_stdio(settings, wire, stop, source, telemetry))
 
 
 def _serve(settings: Settings, asked: argparse.Namespace) -> int:

@@ -20,6 +20,8 @@ from server.request_keys import ring_of
 from server.request_keys_shared import kept_shared
 from server.serve_signals import Stop
 from server.settings import Settings
+from server.telemetry import Telemetry
+from server.telemetry import counted
 from sources.duckdb.source import DuckDBSource
 
 _GRACE_S = 1
@@ -36,9 +38,14 @@ def serve_http(
     stop: Stop,
     source: DuckDBSource | None,
     ready: Callable[[], None],
+    telemetry: Telemetry | None = None,
 ) -> None:
     """Serve on the bound socket until `stop` is asked for. `ready` is called as soon as calls are answered."""
-    asyncio.run(_serve(settings, listen, listening, stop, source, ready))
+    try:
+        asyncio.run(_serve(settings, listen, listening, stop, source, ready, telemetry))
+    finally:
+        if telemetry is not None:
+            telemetry.end()
 
 
 class _Uvicorn(uvicorn.Server):
@@ -65,14 +72,24 @@ async def _serve(
     stop: Stop,
     prestarted: DuckDBSource | None,
     ready: Callable[[], None],
+    telemetry: Telemetry | None,
 ) -> None:
     ring = ring_of(settings)
-    async with open_parts(settings, prestarted) as parts, kept_shared(ring, parts.store.wire, parts.store.keys):
-        server = build_server(parts, settings, ring=ring)
+    async with (
+        open_parts(settings, prestarted) as parts,
+        kept_shared(ring, parts.store.wire, parts.store.keys),
+        counted(telemetry, parts),
+    ):
+        server = build_server(parts, settings, ring=ring, telemetry=telemetry)
         add_health_routes(server, parts)
         app = build_app(server, settings, host=listen.host, legacy_sse=listen.legacy_sse, stateless=listen.stateless)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=_GRACE_S, server_header=False
+            app if telemetry is None else telemetry.around(app),
+            log_config=None,
+            access_log=False,
+            ws="none",
+            timeout_graceful_shutdown=_GRACE_S,
+            server_header=False,
         )
         web = _Uvicorn(config, ready)
         loop = asyncio.get_running_loop()

@@ -16,36 +16,49 @@ from server.parts import Parts
 from server.prompts import add_prompts
 from server.registration import Conversations
 from server.registration import RegisteredTool
+from server.registration import noticed_by_nobody
 from server.registration import principal
 from server.request_keys import KeyRing
 from server.request_keys import security
 from server.settings import Settings
 from server.subscriptions import SharedSubscriptions
+from server.telemetry import Telemetry
 from tools.call import Call
 
 _ANY_NAME = ResourceSecurity(exempt_params={"source", "schema"})
 """Schema names are looked up in a catalogue, never used as paths, and may hold anything a file name may."""
 
 
-def build_server(parts: Parts, settings: Settings, *, alone: bool = False, ring: KeyRing | None = None) -> MCPServer:
+def build_server(
+    parts: Parts,
+    settings: Settings,
+    *,
+    alone: bool = False,
+    ring: KeyRing | None = None,
+    telemetry: Telemetry | None = None,
+) -> MCPServer:
     """Build the one server object that every transport serves.
 
     `alone`: this process was started for one host only. `ring`: the keys it shares with other processes, so that any of
-    them can go on with a call of several rounds; None: it shares them with nobody.
+    them can go on with a call of several rounds; None: it shares them with nobody. `telemetry`: who is told of calls.
     """
     bus = SharedSubscriptions(parts.changes)
     parts.watch(bus.moved)
     keys = tuple(key for key in settings.conversation_keys if not key.startswith("env:"))
     conversations = Conversations(keys=keys, own=settings.own_conversation if alone else None)
+    noticed = noticed_by_nobody
+    if telemetry is not None:
+        telemetry.knows(tool.name for tool in parts.tools)
+        noticed = telemetry.noticed
     server = MCPServer(
         "uds",
         title="Universal Data Synthesizer",
         description="Discover data you have never seen, and remember what you learned.",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[RegisteredTool.of(tool, conversations) for tool in parts.tools],
+        tools=[RegisteredTool.of(tool, conversations, noticed) for tool in parts.tools],
         subscriptions=bus,
-        middleware=[bus.watching],
+        middleware=[bus.watching] if telemetry is None else [telemetry.watching, bus.watching],
         request_state_security=security(ring) if ring is not None else None,
         log_level=settings.log_level,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,14 @@ from server.schemas import output_schema_of
 from tools.call import Call
 from tools.toolbox import Tool
 
+Noticed = Callable[[Exception, str], None]
+"""Told each fault of a tool and the stable code it was answered with. Never blocks, never raises."""
+
+
+def noticed_by_nobody(_fault: Exception, _code: str) -> None:
+    """Where nobody watches."""
+
+
 _log = logging.getLogger(__name__)
 
 LOCAL_PRINCIPAL = "local"
@@ -47,6 +56,7 @@ class Binding:
     arguments: Arguments
     allowed: tuple[str, ...]
     conversations: "Conversations"
+    noticed: Noticed
 
     async def answer(self, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
         """Answer one call; every anticipated fault is an answer too."""
@@ -55,17 +65,21 @@ class Binding:
             checked = self.arguments.validate_python(arguments)
             rendered = await self.tool.method(self._call(context, progress), **checked)
         except ValidationError as fault:
-            return _failed(argument_fault_text(fault, self.allowed))
+            return self._failed(fault, argument_fault_text(fault, self.allowed))
         except ANTICIPATED as fault:
-            return _failed(fault_text(fault))
-        except Exception:  # noqa: BLE001 - the outermost loop: logged here with its traceback, never shown
+            return self._failed(fault, fault_text(fault))
+        except Exception as fault:  # noqa: BLE001 - the outermost loop: logged here with its traceback, never shown
             _log.exception("%s failed on a defect", self.tool.name)
-            return _failed("internal_error: the server failed on a defect of its own, which it has logged.")
+            return self._failed(fault, "internal_error: the server failed on a defect of its own, which it has logged.")
         finally:
             await progress.close()
         return CallToolResult(
             content=[TextContent(type="text", text=rendered.text)], structured_content=rendered.structured
         )
+
+    def _failed(self, fault: Exception, text: str) -> CallToolResult:
+        self.noticed(fault, text.partition(":")[0])
+        return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
     def _call(self, context: Context[Any, Any], progress: "_ProgressRelay") -> Call:
         if not self.tool.changes_session:
@@ -103,7 +117,7 @@ class RegisteredTool(SdkTool):
     _binding: Binding = PrivateAttr()
 
     @classmethod
-    def of(cls, tool: Tool, conversations: Conversations) -> "RegisteredTool":
+    def of(cls, tool: Tool, conversations: Conversations, noticed: Noticed = noticed_by_nobody) -> "RegisteredTool":
         """Wrap a tool for the SDK."""
         adapter, parameters = arguments_of(tool.method)
         made = cls(
@@ -122,7 +136,7 @@ class RegisteredTool(SdkTool):
                 open_world_hint=False,
             ),
         )
-        made._binding = Binding(tool, adapter, tuple(parameters["properties"]), conversations)
+        made._binding = Binding(tool, adapter, tuple(parameters["properties"]), conversations, noticed)
         return made
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: FBT001, FBT002 - the SDK's signature
@@ -144,10 +158,6 @@ def _text(meta: Mapping[str, Any], names: Sequence[str]) -> str | None:
         if isinstance(value, str) and 0 < len(value) <= 200:  # noqa: PLR2004 - as the argument of the same name
             return value
     return None
-
-
-def _failed(text: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
 class _ProgressRelay:

@@ -74,9 +74,12 @@ def _serving(
     from server.parts import prestart  # noqa: PLC0415 - a port in use is told before anything heavy is read
 
     source = prestart(settings)
+    from server.telemetry import begin  # noqa: PLC0415 - as above
+
+    telemetry = begin(settings)  # before what it watches is read
     from server.http_serve import serve_http  # noqa: PLC0415 - reads the SDK while the engine starts
 
-    return functools.partial(serve_http, settings, listen, listening, stop, source, ready)
+    return functools.partial(serve_http, settings, listen, listening, stop, source, ready, telemetry)
 
 
 def _watch(settings: Settings, listen: Listen, listening: Sequence[socket.socket]) -> int:
