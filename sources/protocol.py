@@ -198,6 +198,8 @@ class Table:
     """The schemas the query reads, so that its result can be dropped when one of them changes."""
     diagnosis: str | None = None
     """Why the result is empty or suspicious, measured. None: nothing to say."""
+    remarks: tuple[str, ...] = ()
+    """Sentences about what the rows leave out or how the query was understood; shown as hints."""
     provenance: Provenance
 
 

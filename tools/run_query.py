@@ -200,4 +200,5 @@ def _hints(table: protocol.Table, *, shown: int, more: bool, moved: bool, cut: b
         hints.append("Long values were cut and end in an ellipsis.")
     if not table.rows and table.diagnosis is None:
         hints.append("The query is valid and returned no row.")
+    hints.extend(table.remarks)
     return hints
