@@ -1,7 +1,8 @@
 """The tree of an NRQL statement: frozen values, each with its place in the text. Nothing is read or written here.
 
-Names of functions and units are kept in one spelling (functions lower case, units singular), names of attributes as
-they were written without their backticks. Statements that differ in spans only are equal, and printed alike.
+Names of functions and units are kept in one spelling (functions lower case, units singular; `list[0]` is kept as the
+`getfield` it is short for), names of attributes as they were written without their backticks. Statements that differ
+in spans and backticks only are equal, and printed alike.
 """
 
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ UNIT_MS: dict[Unit, int] = {
     "day": 86_400_000,
     "week": 604_800_000,
     "month": 2_592_000_000,
-    "quarter": 7_776_000_000,
+    "quarter": 7_862_400_000,
     "year": 31_536_000_000,
 }
-"""Length of each unit; a month counts 30 days, a quarter 90, a year 365."""
+"""Length of each unit; a month counts 30 days, a quarter 91, a year 365, as New Relic documents it."""
 
 BinaryOperator = Literal["+", "-", "*", "/", "%", "=", "!=", "<", "<=", ">", ">=", "and", "or", "like", "rlike"]
 
@@ -44,7 +45,7 @@ class Name:
     """An attribute (or event type), dots included; `quoted` when it stood in backticks."""
 
     name: str
-    quoted: bool = False
+    quoted: bool = field(default=False, compare=False)
     span: Span = field(default=NOWHERE, compare=False)
 
 
@@ -185,8 +186,8 @@ class Join:
     """`JOIN` alone is an inner one."""
     query: Nested
     alias: str | None
-    left: Name
-    """Of `ON left = right`; with `ON key` alone both are the same name."""
+    left: Expression
+    """Of `ON left = right`; with `ON key` alone both are the same name. Else an attribute, or a function of some."""
     right: Name
     span: Span = field(default=NOWHERE, compare=False)
 
@@ -217,7 +218,7 @@ class Moment:
     """A point in time as SINCE and UNTIL name it.
 
     `ago`: a `Duration` before now. `at`: a `Number` of epoch milliseconds or a date in a `Text`. `word`: `now`,
-    `today`, `yesterday`, `this week`, `last month`, a weekday and the like, lower case.
+    `today`, `yesterday at 12:30`, `this week`, `last month`, a weekday and the like, lower case.
     """
 
     kind: Literal["ago", "at", "word"]
@@ -239,8 +240,8 @@ class Query:
     """One statement. Clauses are kept by what they mean, not in the order they came."""
 
     select: tuple[Selected, ...]
-    sources: tuple[Name | Nested, ...]
-    """Event types, or one nested statement."""
+    sources: tuple[Name | Nested | Call, ...]
+    """Event types, or one nested statement; a `Call` is `lookup(table)`, only ever sent on, never run here."""
     source_alias: str | None = None
     join: Join | None = None
     variables: tuple[Selected, ...] = ()
@@ -256,6 +257,8 @@ class Query:
     """Always `ago`."""
     timeseries: Timeseries | None = None
     timezone: str | None = None
+    metric_format: str | None = None
+    """Of `WITH METRIC_FORMAT '...'`; only ever sent on, never run here."""
     extrapolate: bool = False
     predict: tuple[Selected, ...] | None = None
     """PREDICT and its arguments, as far as they are read; only ever sent on, never run here."""
