@@ -67,7 +67,8 @@ def _query_rejected(fault: source_errors.QueryRejected) -> str:
 
 
 def _query_timeout(fault: source_errors.QueryTimeout) -> str:
-    return f"query_timeout: {fault}. Filter or aggregate more, or pass a larger timeout_s (the operator may limit it)."
+    remedy = fault.remedy or "Filter or aggregate more, or pass a larger timeout_s (the operator may limit it)."
+    return f"query_timeout: {fault}. {remedy}"
 
 
 def _quota_spent(fault: source_errors.QuotaSpent | state_errors.StateBusy) -> str:

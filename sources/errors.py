@@ -43,11 +43,12 @@ class QueryRejected(SourceError):
 
 
 class QueryTimeout(SourceError):
-    """The query ran longer than `limit_s` seconds and was stopped."""
+    """The query ran longer than `limit_s` seconds and was stopped; `remedy` says what would be faster, or is empty."""
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, remedy: str = "") -> None:
         super().__init__(f"stopped after {limit_s:g} s")
         self.limit_s = limit_s
+        self.remedy = remedy
 
 
 class TooLarge(SourceError):

@@ -4,7 +4,6 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Final
 from typing import Literal
-from typing import cast
 from urllib.parse import urlsplit
 
 Region = Literal["US", "EU", "JP", "GOV"]
@@ -52,8 +51,7 @@ def endpoint(text: str) -> Endpoint:
     """
     named = text.strip().upper()
     if named in URLS:
-        region = cast("Region", named)
-        return Endpoint(url=URLS[region], region=region)
+        return Endpoint(url=URLS[named], region=named)
     url = _checked(text.strip())
     return Endpoint(url=url, region=next((region for region, known in URLS.items() if known == url), None))
 

@@ -106,4 +106,5 @@ def _declared(number: int, selection: Selection) -> str:
 def _asked(number: int, selection: Selection) -> str:
     lasting = f", async: $y{number}" if selection.lasting else ""
     chosen = " ".join([_ROWS, *([_STATS] if selection.stats else []), *([_PROGRESS] if selection.lasting else [])])
-    return f"a{number}: account(id: $i{number}) {{ nrql(query: $q{number}, timeout: $t{number}{lasting}) {{ {chosen} }} }}"
+    arguments = f"query: $q{number}, timeout: $t{number}{lasting}"
+    return f"a{number}: account(id: $i{number}) {{ nrql({arguments}) {{ {chosen} }} }}"
