@@ -18,7 +18,6 @@ from server.simulator.faults import Fails
 from server.simulator.faults import Fault
 from server.simulator.faults import Partial
 from server.simulator.faults import Slow
-from server.simulator.faults import Without
 from server.simulator.lookups import entity_search
 from server.simulator.lookups import query_history
 from server.simulator.lookups import reporting
@@ -122,13 +121,7 @@ class Turn:
         self.estate.history.appendleft(Past(accounts=accounts, at=now_s, text=query))
 
     def _altered(self, container: dict[str, Any]) -> dict[str, Any]:
-        match self.fault:
-            case Partial() as fault:
-                return _partial(container, fault)
-            case Without() as fault:
-                return {name: value for name, value in container.items() if name not in fault.fields}
-            case _:
-                return container
+        return _partial(container, self.fault) if isinstance(self.fault, Partial) else container
 
 
 def extensions(error_class: str | None, error_code: str | None) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from server.simulator.faults import Late
 from server.simulator.faults import Reset
 from server.simulator.faults import Script
 from server.simulator.faults import Status
+from server.simulator.faults import Without
 from server.simulator.faults import scripted
 from server.simulator.limits import Limits
 from server.simulator.limits import Quota
@@ -193,7 +194,8 @@ class Simulator:
         root = Turn(estate=self._estate, fault=fault).root()
         result = await carried_out(read.document, root, question.get("variables") or {}, question.get("operationName"))
         warned = [_told(fault)] if isinstance(fault, Errors) else []
-        return json_reply(formatted(result, warned), fault=fault)
+        body = formatted(result, warned)
+        return json_reply(_without(body, fault.fields) if isinstance(fault, Without) else body, fault=fault)
 
 
 async def _instead(fault: Fault | None) -> Reply | None:
@@ -218,6 +220,15 @@ async def _instead(fault: Fault | None) -> Reply | None:
 def _told(fault: Errors) -> dict[str, Any]:
     beside = extensions(fault.error_class, fault.error_code)
     return {"message": fault.message, **({"extensions": beside} if beside else {})}
+
+
+def _without(body: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """The body without these fields of its containers; not without a container, which may be called `nrql` as well."""
+    return {
+        name: _without(cast("dict[str, Any]", value), names) if isinstance(value, dict) else value
+        for name, value in body.items()
+        if name not in names or (isinstance(value, dict) and "results" in value)
+    }
 
 
 def _question(body: bytes) -> dict[str, Any] | None:
