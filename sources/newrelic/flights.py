@@ -68,7 +68,7 @@ class Whole:
 
     @property
     def same(self) -> tuple[object, ...]:
-        return (self.text, json.dumps(self.variables, sort_keys=True))
+        return (self.text, json.dumps(dict(self.variables), sort_keys=True))
 
 
 Question = Statement | Whole
