@@ -83,8 +83,8 @@ def _totals(container: Row, lines: Lines, clean: Callable[[str], str]) -> list[s
 
 def _amounts(result: object) -> dict[str, float]:
     """Numbers of the result; of a series only what can be added up over its buckets."""
-    if isinstance(result, dict):
-        return _numbers(mapping(result))
+    if plain := mapping(result):
+        return _numbers(plain)
     added: dict[str, float] = {}
     for bucket in sequence(result):
         for key, value in _numbers(mapping(bucket)).items():

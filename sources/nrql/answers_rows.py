@@ -60,16 +60,21 @@ def sequence(value: object) -> Sequence[object]:
     return cast("Sequence[object]", value) if isinstance(value, list) else ()
 
 
+def objects(values: Sequence[object]) -> list[Row]:
+    """Those of the values that are objects."""
+    return [cast("Row", value) for value in values if isinstance(value, dict)]
+
+
 def lines(container: Row, facets: Sequence[str] | None) -> Lines:
     """`facets`: the names that a statement gives them. None: there is no statement, so the answer's own are taken."""
     rows = [*_rows(container)]
-    objects = [cast("Row", row) for row in rows if isinstance(row, dict)]
+    read_rows = objects(rows)
     told = _told_facets(container)
-    names = _facet_names(objects, told, facets)
-    repeated = frozenset({*told, *names}) if _is_faceted(objects) or told else frozenset[str]()
-    read = tuple(_line(row, names, told, repeated) for row in objects)
+    names = _facet_names(read_rows, told, facets)
+    repeated = frozenset({*told, *names}) if names else frozenset[str]()
+    read = tuple(_line(row, names, told, repeated) for row in read_rows)
     keys = dict.fromkeys(key for line in read for key in line.selected)
-    return Lines(rows=read, facets=names, unreadable=len(rows) - len(objects), keys=tuple(keys))
+    return Lines(rows=read, facets=names, unreadable=len(rows) - len(read_rows), keys=tuple(keys))
 
 
 def _rows(container: Row) -> Sequence[object]:
@@ -80,12 +85,12 @@ def _rows(container: Row) -> Sequence[object]:
     if marked or not (current or previous):
         return _unwrapped(results)
     halves = (("current", current), ("previous", previous))
-    return [{**mapping(row), "comparison": name} for name, half in halves for row in half if isinstance(row, dict)]
+    return [{**row, "comparison": name} for name, half in halves for row in objects(half)]
 
 
 def _unwrapped(results: Sequence[object]) -> Sequence[object]:
     """Rows of what some answers bring in one row: raw events, names of event types, and keysets as NRDB has them."""
-    only = mapping(results[0]) if len(results) == 1 else {}
+    only = mapping(results[0] if len(results) == 1 else None)
     if len(only) == 1 and (events := sequence(only.get("events"))):
         return events
     if len(only) == 1 and (types := sequence(only.get("eventTypes"))):
@@ -101,10 +106,6 @@ def _told_facets(container: Row) -> tuple[str, ...]:
     return tuple(str(each) for each in ([told] if isinstance(told, str) else sequence(told)))
 
 
-def _is_faceted(rows: Sequence[Row]) -> bool:
-    return any("facet" in row for row in rows)
-
-
 def _facet_names(rows: Sequence[Row], told: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
     if wanted is not None:
         return tuple(wanted)
@@ -115,7 +116,7 @@ def _facet_names(rows: Sequence[Row], told: Sequence[str], wanted: Sequence[str]
 
 
 def _parts(facet: object) -> Sequence[object]:
-    return sequence(facet) if isinstance(facet, list) else (facet,)
+    return cast("Sequence[object]", facet) if isinstance(facet, list) else (facet,)
 
 
 def _line(row: Row, names: Sequence[str], told: Sequence[str], repeated: frozenset[str]) -> Line:

@@ -36,7 +36,7 @@ def _uniques(match: Match, value: object) -> list[Column] | None:
         return None
     found = sequence(cast("object", value))
     names = match.wanted.attributes
-    if len(names) > 1 and all(isinstance(each, list) and len(sequence(each)) == len(names) for each in found):
+    if len(names) > 1 and all(len(sequence(each)) == len(names) for each in found):
         return [Column(name=name, values=[sequence(each)[place] for each in found]) for place, name in enumerate(names)]
     only = names[0] if len(names) == 1 else match.name
     return [Column(name=match.wanted.alias or only, values=found, is_instant=only == "timestamp")]

@@ -75,7 +75,7 @@ class Wanted:
     @property
     def type_otherwise(self) -> str:
         """The type when every value is null."""
-        if self.function in {"uniques"}:
+        if self.function == "uniques":
             return "list"
         return "numeric" if self.function in AGGREGATES - _TEXTUAL - _LISTS else "string"
 
