@@ -180,7 +180,8 @@ class Simulator:
                 return json_reply(_ELSEWHERE)
             case "right" if most is not None and self.in_flight > most:
                 why = f"Too many requests: a user may have {most} in flight"
-                return json_reply({"errors": [{"message": why, "extensions": {"errorClass": "TOO_MANY_REQUESTS"}}]})
+                errors = [{"message": why, "extensions": {"errorClass": "TOO_MANY_REQUESTS"}}]
+                return json_reply({"errors": errors}, status=429)  # Source: docs.newrelic.com, NerdGraph usage limits
             case "right":
                 return None
 

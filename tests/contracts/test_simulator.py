@@ -14,6 +14,8 @@ from graphql import GraphQLInputObjectType
 from graphql import GraphQLInterfaceType
 from graphql import GraphQLObjectType
 from graphql import build_schema
+from graphql import parse
+from graphql import validate
 
 from server.simulator.accounts import Account
 from server.simulator.accounts import Entity
@@ -23,6 +25,7 @@ from server.simulator.limits import Limits
 from server.simulator.received import Received
 from server.simulator.sdl import schema
 from sources.errors import QueryRejected
+from sources.newrelic.texts import every_text
 from sources.nrql.errors import NrqlError
 from tests.conftest import ManualClock
 from tests.nerdgraph_server import Simulated
@@ -200,10 +203,11 @@ async def test_a_user_may_have_25_requests_in_flight_and_no_more() -> None:
         asked = [asyncio.create_task(_ask(server, _ROWS, {"q": f"SELECT {number}"})) for number in range(25)]
         with anyio.fail_after(10):
             await full.wait()
-        refused = await _ask(server, _ROWS, {"q": "SELECT 25"})
+        refused = await _post(server, _ROWS, {"q": "SELECT 25"})
         nrdb.hold.set()
         answers = await asyncio.gather(*asked)
-    assert refused["errors"][0]["extensions"] == {"errorClass": "TOO_MANY_REQUESTS"}
+    assert refused.status_code == 429
+    assert refused.json()["errors"][0]["extensions"] == {"errorClass": "TOO_MANY_REQUESTS"}
     assert [_rows(answer) for answer in answers] == [[{"count": 7}]] * 25
 
 
@@ -487,6 +491,11 @@ async def test_a_request_may_be_limited_in_fields() -> None:
         more = await _ask(server, _ONE + " { results nrql } } } }", {"q": "SELECT 1"})
     assert _rows(enough) == [{"count": 7}]
     assert "5 fields" in more["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("named", list(every_text()), ids=lambda named: named[0])
+def test_every_text_that_the_product_sends_is_understood(named: tuple[str, str]) -> None:
+    assert validate(schema(), parse(named[1])) == []
 
 
 def _typed(fields: Mapping[str, Any], mine: Callable[[str], bool]) -> dict[str, Any]:
