@@ -1,4 +1,4 @@
-"""Comparisons and functions that meet values of another kind. NRDB never converts them: they match nothing, silently."""
+"""Comparisons and functions that meet values of another kind. NRDB converts nothing: they match nothing, silently."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -22,6 +22,7 @@ from sources.nrql.tree import Truth
 from sources.nrql.tree import Unary
 from sources.nrql.walk import values
 from sources.nrql.walk import walk
+from sources.nrql.words import spelled
 
 _ORDERED: Final = frozenset(("=", "!=", "<", "<=", ">", ">="))
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -95,10 +96,12 @@ def _in(node: In, scope: Scope) -> Iterator[Remark]:
     name = excerpt(expression_text(node.needle), _SHOWN)
     if kind == "string" and any(_number(each) is not None for each in node.options):
         said = f"{name} holds texts, so the numbers in the list match nothing"
-        yield _remark("numeric_as_text", said, f"numeric({name}) IN (...), or quote them", node.span.start)
+        said = f"{said}: write numeric({name}) IN (...), or put the numbers in quotes."
+        yield Remark(kind="numeric_as_text", text=said, position=node.span.start)
     elif kind == "numeric" and any(isinstance(each, Text) for each in node.options):
         said = f"{name} holds numbers, so the texts in the list match nothing"
-        yield _remark("text_as_number", said, "numbers without quotes", node.span.start)
+        said = f"{said}: write numbers without quotes."
+        yield Remark(kind="text_as_number", text=said, position=node.span.start)
 
 
 def _text_is(node: Is) -> Iterator[Remark]:
@@ -111,9 +114,9 @@ def _text_is(node: Is) -> Iterator[Remark]:
 def _reckoned(call: Call, argument: Expression, scope: Scope) -> Iterator[Remark]:
     if scope.kind(argument) != "string":
         return
-    name = excerpt(expression_text(argument), _SHOWN)
-    said = f"{name} holds texts, which {call.function} leaves out"
-    yield _remark("numeric_as_text", said, f"{call.function}(numeric({name}))", call.span.start)
+    name, function = excerpt(expression_text(argument), _SHOWN), spelled(call.function)
+    said = f"{name} holds texts, which {function} leaves out"
+    yield _remark("numeric_as_text", said, f"{function}(numeric({name}))", call.span.start)
 
 
 def _remark(kind: _Mismatch, said: str, instead: str, position: int) -> Remark:

@@ -84,9 +84,9 @@ def attributes_of(statement: Statement) -> tuple[Name, ...]:
     """
     found: dict[str, Name] = {}
     for query in queries(statement):
-        defined = scope_of(query, {}).defined - {each.name for each in _plain(query)}
+        made = _made_there(query)
         for each in names(query):
-            if each.name not in defined:
+            if made is not None and each.name not in made:
                 found.setdefault(each.name, each)
     return tuple(sorted(found.values(), key=lambda each: each.span.start))
 
@@ -117,15 +117,22 @@ def unknown_types(statement: Statement, event_types: Collection[str]) -> Iterato
 
 def unknown_attributes(query: Query, scope: Scope) -> Iterator[Remark]:
     """Attributes that none of the event types has. Metrics may be called anything, so there only twins are told."""
-    types = ", ".join(excerpt(each.name) for each in query.sources if isinstance(each, Name))
+    types = _types(query)
     for each in names(query) if scope.is_whole else ():
         name = scope.attribute(each.name)
         if name in scope.kinds or each.name in scope.defined or name in _EVERYWHERE or "%" in name:
             continue
         near = twins(name, scope.kinds) if scope.is_metric else suggested(name, {*scope.kinds, *scope.defined})
         if near or not scope.is_metric:
-            said = f'{types or "The nested statement"} has no attribute "{excerpt(name, 100)}".{_did_you_mean(near)}'
+            said = f'{types} attribute "{excerpt(name, 100)}".{_did_you_mean(near)}'
             yield Remark(kind="unknown_attribute", text=said, position=each.span.start, suggestions=near)
+
+
+def _types(query: Query) -> str:
+    types = [excerpt(each.name) for each in query.sources if isinstance(each, Name)]
+    if len(types) > 1:
+        return f"None of {', '.join(types)} has the"
+    return f"{types[0] if types else 'The nested statement'} has no"
 
 
 def suggested(name: str, known: Collection[str]) -> tuple[str, ...]:
@@ -147,11 +154,15 @@ def _did_you_mean(near: tuple[str, ...]) -> str:
     return f" Did you mean {' or '.join(excerpt(each, 100) for each in near)}?" if near else ""
 
 
-def _plain(query: Query) -> Iterator[Name]:
-    """Attributes that are selected, or faceted by, as they are."""
-    for each in (*query.select, *(query.facet.items if query.facet else ())):
-        if isinstance(each.value, Name) and each.alias in {None, each.value.name}:
-            yield each.value
+def _made_there(query: Query) -> frozenset[str] | None:
+    """Names in a statement that stand for no attribute. None: none of them does, as it reads a nested statement."""
+    if any(isinstance(each, Nested) for each in query.sources):
+        return None
+    joined = query.join.query.query if query.join else None
+    own = (*query.select, *(query.facet.items if query.facet else ()))
+    theirs = (*joined.select, *(joined.facet.items if joined.facet else ())) if joined else ()
+    plain = {each.value.name for each in own if isinstance(each.value, Name) and each.alias == each.value.name}
+    return frozenset((*_named(query.variables), *(set(_named((*own, *theirs))) - plain)))
 
 
 def _named(items: tuple[Selected, ...]) -> Iterator[str]:
