@@ -11,7 +11,7 @@ endif
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo cluster-demo test serve check bench doctor constraints wheel clean
+.PHONY: help demo cluster-demo newrelic-demo test serve check bench doctor constraints wheel clean
 .DEFAULT_GOAL := help
 
 help: ## show what can be made
@@ -22,6 +22,9 @@ demo: $(READY) ## watch a client discover a sample of real data, and keep what i
 
 cluster-demo: $(READY) ## watch two servers share a memory while one is killed and Redis stops
 	@$(BIN)/uds-mcp cluster-demo
+
+newrelic-demo: $(READY) ## watch a client discover a New Relic account that is simulated here
+	@$(BIN)/uds-mcp newrelic-demo
 
 test: $(READY) ## run every test
 	@$(BIN)/python -m pytest -q

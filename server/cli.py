@@ -4,6 +4,7 @@ The commands for the file with the state are in `server.state_commands`.
 """
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ def _done(settings: Settings, asked: argparse.Namespace) -> int:
         "doctor": _doctor,
         "demo": _demo,
         "cluster-demo": _demo,
+        "newrelic-demo": _newrelic_demo,
         "simulate": _simulate,
         "stdio": _stdio,
     }
@@ -114,6 +116,15 @@ def _demo(_settings: Settings, asked: argparse.Namespace) -> int:
 
     shown = show() if asked.command == "demo" else show_cluster(asked.store)
     return EXIT_DONE if shown else EXIT_FAILED
+
+
+def _newrelic_demo(_settings: Settings, _asked: argparse.Namespace) -> int:
+    if importlib.util.find_spec("graphql") is None or importlib.util.find_spec("httpx") is None:
+        _tell("uds-mcp newrelic-demo: install the package with its extras, as uds-mcp[newrelic,simulate]")
+        return EXIT_FAILED
+    from server.newrelic_demo import show_newrelic  # noqa: PLC0415
+
+    return EXIT_DONE if show_newrelic() else EXIT_FAILED
 
 
 def _simulate(settings: Settings, asked: argparse.Namespace) -> int:

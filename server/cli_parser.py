@@ -71,6 +71,7 @@ def _add_newrelic(commands: Commands) -> None:
     doctor.add_argument(
         "--source", choices=("newrelic",), help="ask New Relic itself, and compare its answers with what UDS assumes"
     )
+    commands.add_parser("newrelic-demo", help="watch a client discover a New Relic account that is simulated here")
     simulate = commands.add_parser(
         "simulate", help="serve a NerdGraph of your own over files, to try NRQL without an account", allow_abbrev=False
     )
