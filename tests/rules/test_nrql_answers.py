@@ -443,8 +443,8 @@ JSON = st.recursive(
     max_leaves=12,
 )
 SPOKEN = """
-facet count percentile.d average.d apdex.d histogram.d uniques.a beginTimeSeconds endTimeSeconds inspectedCount comparison
-timestamp events allKeys stringKeys x y p
+facet count percentile.d average.d apdex.d histogram.d uniques.a beginTimeSeconds endTimeSeconds inspectedCount
+comparison timestamp events allKeys stringKeys x y p
 """
 KEYS = st.sampled_from(SPOKEN.split())
 ROWS = st.lists(st.dictionaries(KEYS, JSON, max_size=6) | JSON, max_size=5)
