@@ -39,7 +39,7 @@ _KEPT_MOST: Final = 4_096
 @dataclass(slots=True, eq=False)
 class _Place:
     keys: tuple[Key, ...]
-    admitted: "asyncio.Future[None]"
+    admitted: "asyncio.Future[float]"
 
 
 class Pace:
@@ -64,6 +64,11 @@ class Pace:
     def under_way(self) -> int:
         return self._under_way
 
+    @property
+    def counters(self) -> int:
+        """How many accounts and texts are remembered."""
+        return len(self._gone)
+
     def wait_s(self, key: Key, *, ahead: Sequence[Key] = ()) -> float:
         """How long a statement that came now would wait for the limits per minute; `ahead` would go before it."""
         before = [*(each for place in self._waiting for each in place.keys), *ahead]
@@ -74,18 +79,21 @@ class Pace:
         )
 
     @asynccontextmanager
-    async def going(self, keys: Sequence[Key]) -> AsyncGenerator[None]:
-        """Wait until one request with these statements may go; it is under way until the block is left."""
+    async def going(self, keys: Sequence[Key]) -> AsyncGenerator[float]:
+        """Wait until one request with these statements may go; it is under way until the block is left.
+
+        Yields the instant at which it was let go.
+        """
         place = _Place(keys=tuple(keys), admitted=asyncio.get_running_loop().create_future())
         self._waiting.append(place)
         self._let_go()
         try:
-            await place.admitted
+            went_s = await place.admitted
         except asyncio.CancelledError:
             self._gave_up(place)
             raise
         try:
-            yield
+            yield went_s
         finally:
             self._under_way -= 1
             self._let_go()
@@ -127,7 +135,7 @@ class Pace:
             self._gone.setdefault(_account(key), deque()).append(now_s)
             self._gone.setdefault(_text(key), deque()).append(now_s)
         if not place.admitted.done():
-            place.admitted.set_result(None)
+            place.admitted.set_result(now_s)
 
     def _place_wait_s(self, place: _Place) -> float:
         accounts = [_account(key) for key in place.keys]

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from collections.abc import AsyncIterator
 from collections.abc import Awaitable
 from collections.abc import Callable
 from typing import Any
@@ -469,7 +470,7 @@ async def test_a_query_that_gets_no_answer_in_time_was_too_slow() -> None:
 
 
 class _Dribble(httpx.AsyncByteStream):
-    async def __aiter__(self) -> Any:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b'{"data": '
         await asyncio.Event().wait()
 
