@@ -56,8 +56,10 @@ async def held_by(ports: Ports, source: Source, *, own: bool = False) -> list[He
 
 
 async def hold(ports: Ports, source: Source, schema: Schema, *, own: bool) -> Held:
-    """A schema with its attributes. Asked together, sources far away are asked for all of them at once."""
-    return Held(source=source, schema=schema, attributes=await ports.typed_attributes_of(source, schema.name), own=own)
+    """A schema with its attributes, where known. Asked together, sources far away are asked for all at once."""
+    known = schema.attributes is not None
+    attributes = await ports.typed_attributes_of(source, schema.name) if known else ()
+    return Held(source=source, schema=schema, attributes=attributes, own=own)
 
 
 def needed(landscape: Landscape, session: Session) -> dict[str, tuple[Need, ...]]:
