@@ -62,7 +62,7 @@ _NAMED: Final = frozenset(
 _UNKNOWN: Final = "unknown"
 _EVENT: Final = "UdsToolCall"
 _EACH_S: Final = 60.0
-_UNWATCHED: Final = frozenset({"/health", "/ready"})
+_PATH: Final = "/mcp"
 
 
 class Agent(Protocol):
@@ -113,6 +113,9 @@ def begin(settings: Settings) -> "Telemetry | None":
         from server.telemetry_agent import start  # noqa: PLC0415 - takes a quarter of a second
     except ImportError:
         _log.warning("the APM agent is wanted and not installed: install the package with its extra, uds-mcp[newrelic]")
+        return None
+    except ValueError as fault:  # it reads its variables while it is imported
+        _log.warning("the APM agent cannot be started, one of its NEW_RELIC_ variables is not allowed: %s", fault)
         return None
     agent = start()
     if agent is None:
@@ -169,7 +172,7 @@ class Telemetry:
         """
 
         async def watched(scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] == "http" and _carries_no_call(scope):
+            if scope["type"] == "http" and not _is_call(scope):
                 self._agent.left_out()
             await app(scope, receive, send)
 
@@ -233,9 +236,7 @@ def counted(telemetry: Telemetry | None, parts: "Parts") -> AbstractAsyncContext
     return nullcontext() if telemetry is None else telemetry.counting(parts)
 
 
-def _carries_no_call(scope: Mapping[str, Any]) -> bool:
-    return (
-        scope["method"] != "POST"
-        or scope["path"] in _UNWATCHED
-        or any(name == b"mcp-session-id" for name, _ in scope["headers"])
-    )
+def _is_call(scope: Mapping[str, Any]) -> bool:
+    """Whether a request of HTTP is answered by whoever takes it."""
+    carried = any(name == b"mcp-session-id" for name, _ in scope["headers"])
+    return scope["method"] == "POST" and scope["path"] == _PATH and not carried

@@ -3,6 +3,7 @@
 It reads its own NEW_RELIC_* variables and file. What it must never send is switched off here, whatever those say.
 """
 
+import configparser
 import importlib
 import logging
 from collections.abc import Generator
@@ -39,7 +40,7 @@ def start() -> "NewRelicAgent | None":
             _nr.initialize(log_file="stderr", log_level=logging.WARNING)
         else:
             _nr.initialize(log_file="stderr" if settings.log_file == "stdout" else None)
-    except (OSError, ConfigurationError) as fault:
+    except (OSError, ValueError, ConfigurationError, configparser.Error) as fault:
         _log.warning("the APM agent cannot be started: %s", fault)
         return None
     if not settings.enabled or not (settings.developer_mode or settings.license_key):
