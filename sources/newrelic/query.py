@@ -1,0 +1,137 @@
+"""A caller's own NRQL: read, checked against what the account has, bounded, run, and explained when it gives nothing.
+
+What is sent says its window in milliseconds wherever the caller named none, so an answer can be measured again; windows
+that the caller named relative to now move with the time, and how long an answer is kept is for the cache's TTL to say.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sources.errors import QueryTimeout
+from sources.newrelic.asking import Asking
+from sources.newrelic.query_diagnosis import why
+from sources.newrelic.query_entities import by_guid
+from sources.newrelic.query_reading import known_types
+from sources.newrelic.query_reading import read
+from sources.newrelic.query_reading import refuse_unknown
+from sources.newrelic.query_reading import rejected
+from sources.newrelic.query_reading import window_of
+from sources.newrelic.query_sent import ROWS_MOST
+from sources.newrelic.query_sent import Sent
+from sources.newrelic.query_sent import sent
+from sources.newrelic.window import Window
+from sources.nrql.answers import Answers
+from sources.nrql.answers import tabled
+from sources.nrql.answers_remarks import stats
+from sources.nrql.answers_remarks import time_window
+from sources.nrql.answers_rows import mapping
+from sources.nrql.answers_rows import sequence
+from sources.nrql.check import schemas_of
+from sources.nrql.errors import NrqlError
+from sources.nrql.tree import Statement
+from sources.protocol import Progress
+from sources.protocol import Provenance
+from sources.protocol import Table
+from sources.protocol import silent
+
+_LONG_S: Final = 60.0
+"""Who allows longer lets the query last beyond what New Relic runs while one waits."""
+_LONG_MS: Final = 7 * 86_400_000
+_QUERY_CHARS: Final = 2_000
+_SCHEMAS_MOST: Final = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """When the caller stops waiting."""
+
+    within_s: float
+    ends_at: float
+    clock: Callable[[], float]
+
+    def left_s(self) -> float:
+        """Raises `QueryTimeout` when it is over."""
+        left_s = self.ends_at - self.clock()
+        if left_s <= 0:
+            raise QueryTimeout(self.within_s)
+        return left_s
+
+
+async def run(
+    asking: Asking, text: str, *, limit: int, offset: int = 0, within_s: float, progress: Progress = silent
+) -> Table:
+    """As `Source.query`. Raises `QueryRejected`, `QueryTimeout`, `TooLarge` and what a question may raise."""
+    asked_at = asking.clock()
+    deadline = Deadline(within_s=within_s, ends_at=asked_at + within_s, clock=asking.clock)
+    reading = read(text)
+    remarked = (reading.remark,) if reading.remark else ()
+    if reading.statement is None:
+        bound = Sent(statement=None, text=text)
+    else:
+        bound = await _bound(asking, reading.statement, text, rows=offset + limit + 1, deadline=deadline)
+    window = window_of(asking, bound.statement) if bound.statement else None
+    answer = await asking.graph.nrql(
+        asking.account,
+        bound.text,
+        within_s=deadline.left_s(),
+        lasting=_is_long(window, within_s),
+        progress=progress,
+    )
+    answers = tabled(bound.statement, answer.container)
+    explained = await why(asking, bound.statement, answers, left_s=deadline.ends_at - asking.clock())
+    page = answers.rows[offset : offset + limit]
+    told = stats(answer.container)
+    return Table(
+        columns=answers.columns,
+        rows=page,
+        more=len(answers.rows) > offset + limit,
+        cut=answers.cut,
+        repeatable=bound.statement is not None,
+        schemas=_schemas(bound.statement, answer.container),
+        diagnosis=explained.text or _behind(answers, offset),
+        remarks=(*remarked, *bound.remarks, *answers.remarks, *_at_most(answers, offset + limit), *answer.warnings[:3]),
+        provenance=Provenance(
+            source=asking.source,
+            queries=tuple(each[:_QUERY_CHARS] for each in (bound.text, *explained.queries)),
+            rows_inspected=len(page) if told.inspected is None else told.inspected,
+            method="exact",
+            window=time_window(answer.container) or (window.shown if window else None),
+            as_of_at=asked_at,
+            truncated=told.is_partial,
+            took_ms=answer.took_ms,
+        ),
+    )
+
+
+async def _bound(asking: Asking, statement: Statement, text: str, *, rows: int, deadline: Deadline) -> Sent:
+    """What is sent for a statement. Raises `QueryRejected`."""
+    refuse_unknown(asking, statement, await known_types(asking, deadline.left_s()))
+    meant, remarks = await by_guid(asking, statement, left_s=deadline.left_s())
+    try:
+        return sent(meant, window=asking.window(), rows=rows, remarks=remarks)
+    except NrqlError as fault:
+        raise rejected(text, fault) from fault
+
+
+def _is_long(window: Window | None, within_s: float) -> bool:
+    return within_s > _LONG_S or (window is not None and window.end_ms - window.begin_ms > _LONG_MS)
+
+
+def _schemas(statement: Statement | None, container: object) -> tuple[str, ...]:
+    if statement is not None:
+        return schemas_of(statement)
+    told = sequence(mapping(mapping(container).get("metadata")).get("eventTypes"))
+    return tuple(each for each in told if isinstance(each, str))[:_SCHEMAS_MOST]
+
+
+def _behind(answers: Answers, offset: int) -> str | None:
+    if answers.rows and offset >= len(answers.rows):
+        return f"The query gives {len(answers.rows):,} rows; nothing is left behind offset {offset}."
+    return None
+
+
+def _at_most(answers: Answers, end: int) -> tuple[str, ...]:
+    if len(answers.rows) < ROWS_MOST or end < ROWS_MOST:
+        return ()
+    return (f"New Relic gives at most {ROWS_MOST:,} rows: narrow the window, or aggregate.",)
