@@ -80,7 +80,9 @@ def _unreachable(fault: source_errors.SourceUnreachable) -> str:
 
 
 def _sentence(fault: Exception) -> str:
-    reason = str(fault)
+    reason = str(fault).rstrip()
+    if reason.endswith("^"):
+        return f"{reason}\n"  # a mark under a place in the query ends its own line
     return reason if reason.endswith((".", "!", "?", ":")) else f"{reason}."
 
 
