@@ -240,14 +240,32 @@ async def test_the_simulator_ends_while_clients_still_wait() -> None:
                 await asking
 
 
+def _raw(server: Simulated) -> tuple[int, bytes]:
+    """The port, and a small request as it goes over the wire."""
+    body = json.dumps({"query": "{ actor { user { id } } }"}).encode()
+    head = f"POST /graphql HTTP/1.1\r\nHost: x\r\nApi-Key: {server.key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return int(server.url.split(":")[2].split("/")[0]), head.encode() + body
+
+
+@pytest.mark.parametrize("fault", [Reset(), Reset(when="within")], ids=["before", "within"])
+async def test_a_reset_is_no_mere_end_of_the_connection(fault: Fault) -> None:
+    async with simulated([_ACCOUNT], script=[fault]) as server:
+        port, request = _raw(server)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        with anyio.fail_after(10), pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+        with pytest.raises(ConnectionResetError):
+            await writer.wait_closed()
+
+
 async def test_requests_share_a_connection() -> None:
     async with simulated([_ACCOUNT]) as server:
-        body = json.dumps({"query": "{ actor { user { id } } }"}).encode()
-        head = f"POST /graphql HTTP/1.1\r\nHost: x\r\nApi-Key: {server.key}\r\nContent-Length: {len(body)}\r\n\r\n"
-        port = int(server.url.split(":")[2].split("/")[0])
+        port, request = _raw(server)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(3):
-            writer.write(head.encode() + body)
+            writer.write(request)
             with anyio.fail_after(10):
                 answer = await reader.readuntil(b'{"data":{"actor":{"user":{"id":1}}}}')
             assert answer.startswith(b"HTTP/1.1 200")
