@@ -34,6 +34,8 @@ _KEYSETS_S: Final = 600.0
 _WITHIN_S: Final = 20.0
 _METRICS_MOST: Final = 500
 """Metrics that are listed, the most frequent ones; others are answered when they are named."""
+_KEYSETS_MOST: Final = 250
+"""Event types whose attributes are asked for by a listing: 10 requests."""
 
 Metrics = Mapping[str, Counted]
 
@@ -48,6 +50,8 @@ class _Listed:
 class Catalogue:
     """Asked by many callers of one event loop at once: one look at a time, and failures are not kept.
 
+    A look that was begun is finished even if its callers leave: it takes a few requests, and the next one wants it.
+
     Every method may raise `SourceUnreachable`, `AccessDenied`, `QuotaSpent` and `QueryTimeout`.
     """
 
@@ -59,10 +63,10 @@ class Catalogue:
         self._source = source
         self._window = window
         self._dictionary = Dictionary(graph, clock)
-        self._types: Kept[str, tuple[str, ...]] = Kept(for_s=_TYPES_S, clock=clock)
-        self._metrics: Kept[str, Metrics] = Kept(for_s=_TYPES_S, clock=clock)
-        self._listed: Kept[str, _Listed] = Kept(for_s=_TYPES_S, clock=clock)
-        self._keysets: Kept[str, tuple[Attribute, ...]] = Kept(for_s=_KEYSETS_S, clock=clock)
+        self._types: Kept[str, tuple[str, ...]] = Kept(for_s=_TYPES_S, clock=clock, finishing=True)
+        self._metrics: Kept[str, Metrics] = Kept(for_s=_TYPES_S, clock=clock, finishing=True)
+        self._listed: Kept[str, _Listed] = Kept(for_s=_TYPES_S, clock=clock, finishing=True)
+        self._keysets: Kept[str, tuple[Attribute, ...]] = Kept(for_s=_KEYSETS_S, clock=clock, finishing=True)
 
     async def schemas(self) -> tuple[Schema, ...]:
         """Every event type and the most frequent metrics, by name: rows, range, bytes and number of attributes.
@@ -121,6 +125,11 @@ class Catalogue:
         more = f" (the {_METRICS_MOST} most frequent are listed)" if len(metrics) > _METRICS_MOST else ""
         return f"{told}; {len(metrics)} metrics{more}"
 
+    async def aclose(self) -> None:
+        """End what is asked for nobody in particular."""
+        for kept in (self._listed, self._keysets, self._metrics, self._types):
+            await kept.aclose()
+
     async def _known_keyset(self, schema: str) -> tuple[Attribute, ...]:
         """Asked beside the names when those are not known, so that a first look takes one turn less."""
         if not is_usable(schema):
@@ -170,15 +179,21 @@ class Catalogue:
 
     async def _list(self) -> _Listed:
         types, metrics = await both(self.event_types(), self.metrics())
-        words, (counted, keysets) = await both(
-            self._dictionary.words(types), both(self._counted(types), self._keyset_sizes(types))
-        )
+        words, (counted, keysets) = await both(self._dictionary.words(types), self._sized(types))
         shown = [
             *(listing.event_type(self._source, each, counted, keysets.get(each), words[each]) for each in types),
             *(listing.metric(self._source, each, metrics[each]) for each in list(metrics)[:_METRICS_MOST]),
         ]
-        is_whole = counted.is_whole and len(keysets) == len(types)
+        is_whole = counted.is_whole and len(keysets) == min(len(types), _KEYSETS_MOST)
         return _Listed(tuple(sorted(shown, key=lambda each: each.name)), is_whole)
+
+    async def _sized(self, types: tuple[str, ...]) -> tuple[listing.Counts, Mapping[str, int]]:
+        """Counts, and how many attributes there are; of very many event types only the most frequent ones'."""
+        if len(types) <= _KEYSETS_MOST:
+            return await both(self._counted(types), self._keyset_sizes(types))
+        counted = await self._counted(types)
+        frequent = sorted(types, key=lambda each: -counted.rows(each))[:_KEYSETS_MOST]
+        return counted, await self._keyset_sizes(tuple(frequent))
 
     async def _counted(self, types: tuple[str, ...]) -> listing.Counts:
         """One statement for about fifty event types; those of a part that fails stay unknown, unless all fail."""

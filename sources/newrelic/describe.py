@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 from typing import Final
 
@@ -111,14 +112,13 @@ def looked_shown(texts: Sequence[str], window: Window) -> str:
 
 
 def seen(names: Sequence[str], containers: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """The non-null values of each attribute in the rows that were looked at, slice by slice."""
+    """The non-null values of each attribute in the rows that were looked at: of every slice one, then the next ones."""
     found: dict[str, list[Any]] = {name: [] for name in names}
-    for container in containers:
-        for row in rows(container):
-            for name in names:
-                value = row.get(name)
-                if value is not None:
-                    found[name].append(value)
+    for rank in zip_longest(*(rows(container) for container in containers), fillvalue={}):
+        for row in rank:
+            for name in row.keys() & found.keys():
+                if row[name] is not None:
+                    found[name].append(row[name])
     return found
 
 

@@ -21,8 +21,12 @@ class _Flight(Generic[V]):
 class Kept(Generic[K, V]):
     """Used by one event loop. A caller who is cancelled takes nobody with it; the last one ends the asking."""
 
-    def __init__(self, *, for_s: float, clock: Callable[[], float]) -> None:
-        """`clock`: seconds; only differences matter."""
+    def __init__(self, *, for_s: float, clock: Callable[[], float], finishing: bool = False) -> None:
+        """`clock`: seconds; only differences matter. `finishing`: what nobody waits for any more is asked to its end.
+
+        That is for what will soon be wanted again, by callers who wait only briefly.
+        """
+        self._finishing = finishing
         self._for_s = for_s
         self._clock = clock
         self._values: dict[K, tuple[float, V]] = {}
@@ -49,15 +53,19 @@ class Kept(Generic[K, V]):
             return await asyncio.shield(flight.task)
         finally:
             flight.waiting -= 1
-            if flight.waiting == 0 and not flight.task.done():
+            if flight.waiting == 0 and not flight.task.done() and not self._finishing:
                 self._flights.pop(key, None)
                 flight.task.cancel()
 
-    def put(self, key: K, value: V) -> None:
-        self._values[key] = (self._clock(), value)
-
     def forget(self, key: K) -> None:
         self._values.pop(key, None)
+
+    async def aclose(self) -> None:
+        """End what is still being asked."""
+        tasks = [flight.task for flight in self._flights.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _load(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
         asked_at = self._clock()

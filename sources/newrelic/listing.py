@@ -49,6 +49,10 @@ class Counts:
     by_type: Mapping[str, Counted]
     is_whole: bool
 
+    def rows(self, event_type: str) -> int:
+        """0 also for what was not counted."""
+        return self.by_type[event_type].rows if event_type in self.by_type else 0
+
 
 def parts(types: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Event types that fit into one statement each."""

@@ -80,6 +80,7 @@ class NewRelicSource:
     async def aclose(self) -> None:
         """Stop what is asked behind answers; the client is closed by whoever made it."""
         await self._vocabulary.aclose()
+        await self._catalogue.aclose()
 
     async def schemas(self) -> tuple[Schema, ...]:
         return await self._catalogue.schemas()
