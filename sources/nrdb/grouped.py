@@ -1,0 +1,219 @@
+"""Aggregates as SQL: plain, by facet, by bucket of time, by both, and the same of an earlier window.
+
+Every text reads the rows through `uds:e`. `uds:g` holds the groups with what they are ranked by, `uds:t` those that
+LIMIT picks; what is left over becomes `otherResult`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sources.duckdb.mount_quoting import quoted
+from sources.nrdb.events import TIMESTAMP
+from sources.nrdb.facets import Facets
+from sources.nrdb.facets import faceted
+from sources.nrdb.keys import key_of
+from sources.nrdb.measures import measured
+from sources.nrdb.measures_shaped import Asked
+from sources.nrdb.measures_shaped import Measure
+from sources.nrdb.origin import Origin
+from sources.nrdb.origin import Setting
+from sources.nrdb.plan import Buckets
+from sources.nrdb.plan import Cell
+from sources.nrdb.plan import Step
+from sources.nrdb.refused import NotTranslated
+from sources.nrdb.values import condition
+from sources.nrdb.windows import Window
+from sources.nrdb.windows import buckets
+from sources.nrql.tree import Call
+from sources.nrql.tree import Limit
+from sources.nrql.tree import Query
+from sources.nrql.tree import Selected
+
+LIMIT_MOST: Final = 5_000
+_FACET_LIMIT: Final = 10
+_BUCKET: Final = '"uds:b"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouped:
+    """The pieces of an aggregating query, all in SQL."""
+
+    origin: Origin
+    measures: tuple[Measure, ...]
+    cells: tuple[Cell, ...]
+    facets: Facets | None
+    buckets: Buckets | None
+    where: str
+    limit: int
+
+    @property
+    def values(self) -> str:
+        return ", ".join([*(measure.sql for measure in self.measures), "count(*)"])
+
+    @property
+    def places(self) -> list[str]:
+        """The columns of the facets."""
+        return [f'"uds:f{place}"' for place in range(len(self.facets.sqls) if self.facets else 0)]
+
+    def events(self, name: str, window: Window | None) -> str:
+        """The rows as a named part of a statement: attributes in use, facets and the bucket of each."""
+        scope = self.origin.scope
+        picked = [quoted(each) for each in (*sorted(scope.used), *scope.specials)]
+        if self.facets is not None:
+            picked += [f"{sql} AS {place}" for sql, place in zip(self.facets.sqls, self.places, strict=True)]
+        if self.buckets is not None and window is not None:
+            picked.append(
+                f"CAST(({quoted(TIMESTAMP)} - {window[0]}) // {self.buckets.width_ms} AS BIGINT) AS {_BUCKET}"
+            )
+        return f'"{name}" AS (SELECT {", ".join(picked) or "1"} FROM {self.origin.rows(window)}{self.where})'
+
+    def same(self, left: str, right: str) -> str:
+        """The condition that two relations speak of the same facet."""
+        return " AND ".join(f'"{left}".{place} IS NOT DISTINCT FROM "{right}".{place}' for place in self.places)
+
+    def picked(self, *, whole: bool) -> str:
+        """The groups and those of them that are picked; with all values when `whole`."""
+        facets = self.facets
+        if facets is None:
+            return ""
+        by = ", ".join(self.places)
+        shown = [*self.places, f'{facets.rank} AS "uds:r"', f'{facets.pick} AS "uds:p"']
+        if whole:
+            shown += [f'{measure.sql} AS "uds:v{place}"' for place, measure in enumerate(self.measures)]
+            shown.append('count(*) AS "uds:n"')
+        return (
+            f', "uds:g" AS (SELECT {", ".join(shown)} FROM "uds:e" GROUP BY {by}{facets.kept})'
+            f', "uds:t" AS (SELECT * FROM "uds:g" ORDER BY "uds:p" DESC NULLS LAST, {by} LIMIT {self.limit})'
+        )
+
+
+def grouped(query: Query, origin: Origin, setting: Setting, *, limit: int | None = None) -> Grouped:
+    """Raises `NotTranslated`. `limit`: of the facets when the query says none."""
+    found = None if query.timeseries is None else buckets(query.timeseries, origin.window)
+    if found is not None:
+        origin.scope.time("TIMESERIES", query.timeseries.span.start if query.timeseries else 0)
+    asked = Asked(
+        scope=origin.scope,
+        span_ms=_span(found, origin.window),
+        end_ms=origin.window[1] if origin.window and found is None else None,
+        is_approximate=setting.is_approximate,
+    )
+    measures = tuple(measured(item.value, asked) for item in query.select)
+    return Grouped(
+        origin=origin,
+        measures=measures,
+        cells=tuple(cell(item, measure) for item, measure in zip(query.select, measures, strict=True)),
+        facets=None if query.facet is None else faceted(query, query.facet, asked),
+        buckets=found,
+        where="" if query.where is None else f" WHERE {condition(query.where, origin.scope)}",
+        limit=rows_of(query.limit, limit or _FACET_LIMIT),
+    )
+
+
+def cell(item: Selected, measure: Measure) -> Cell:
+    """How the value of a measure is shown."""
+    function = item.value.function if isinstance(item.value, Call) else ""
+    return Cell(key=key_of(item), read=measure.read, placeholder=measure.placeholder, is_spread=function == "apdex")
+
+
+def rows_of(limit: Limit | None, otherwise: int) -> int:
+    """How many rows LIMIT asks for. Raises `NotTranslated` above 5,000, as NRDB refuses it."""
+    if limit is None:
+        return otherwise
+    if limit.rows == "max":
+        return LIMIT_MOST
+    if limit.rows > LIMIT_MOST:
+        raise NotTranslated(f"LIMIT {limit.rows}: {LIMIT_MOST:,} is the most", limit.span.start, "Write LIMIT MAX.")
+    return limit.rows
+
+
+def _span(found: Buckets | None, window: Window | None) -> str | None:
+    """The length of what a rate is over; of the last bucket it is what the window leaves of it."""
+    if window is None:
+        return None
+    if found is None:
+        return str(max(1, window[1] - window[0]))
+    last = found.end_ms - found.begin_ms - (found.count - 1) * found.width_ms
+    if last == found.width_ms:
+        return str(found.width_ms)
+    return f"(CASE WHEN min({_BUCKET}) = {found.count - 1} THEN {last} ELSE {found.width_ms} END)"
+
+
+def steps(query: Grouped, compare_ms: int | None) -> tuple[Step, ...]:
+    """All texts that the answer needs."""
+    window = query.origin.window
+    found = [Step(name="rows", sql=_rows(query)), *_rest(query, None)]
+    if query.facets is not None and query.buckets is not None:
+        found.append(Step(name="top", sql=_top(query)))
+    if query.facets is not None or query.buckets is not None or compare_ms is not None:
+        found.append(
+            Step(
+                name="empty", sql=f'WITH {query.events("uds:e", window)} SELECT {query.values} FROM "uds:e" WHERE false'
+            )
+        )
+    if query.where:
+        found.append(Step(name="inspected", sql=f"SELECT count(*) FROM {query.origin.rows(window)}"))
+    if compare_ms is not None:
+        earlier = query.origin.earlier(compare_ms)
+        found += [Step(name="before.rows", sql=_before(query, earlier)), *_rest(query, earlier)]
+    return tuple(found)
+
+
+def _rows(query: Grouped) -> str:
+    begun = f"WITH {query.events('uds:e', query.origin.window)}"
+    if query.facets is None and query.buckets is None:
+        return f'{begun} SELECT {query.values} FROM "uds:e"'
+    if query.facets is None:
+        return f'{begun} SELECT {_BUCKET}, {query.values} FROM "uds:e" GROUP BY {_BUCKET} ORDER BY {_BUCKET}'
+    if query.buckets is not None:
+        return f"{begun}{query.picked(whole=False)} {_per_facet(query, 'uds:e')}"
+    shown = [*query.places, *(f'"uds:v{place}"' for place in range(len(query.measures))), '"uds:n"']
+    return f'{begun}{query.picked(whole=True)} SELECT {", ".join(shown)} FROM "uds:t" ORDER BY {_order(query)}'
+
+
+def _order(query: Grouped) -> str:
+    return f'"uds:r" DESC NULLS LAST, {", ".join(query.places)}'
+
+
+def _top(query: Grouped) -> str:
+    """The picked facets in their order."""
+    begun = f"WITH {query.events('uds:e', query.origin.window)}{query.picked(whole=False)}"
+    return f'{begun} SELECT {", ".join(query.places)} FROM "uds:t" ORDER BY {_order(query)}'
+
+
+def _per_facet(query: Grouped, rows: str) -> str:
+    """The values of the picked facets, per bucket when there are buckets; `rows`: the events to take them from."""
+    by = [*(f'"uds:t".{place}' for place in query.places), *([_BUCKET] if query.buckets else [])]
+    joined = f'"{rows}" JOIN "uds:t" ON {query.same(rows, "uds:t")}'
+    return f"SELECT {', '.join(by)}, {query.values} FROM {joined} GROUP BY {', '.join(by)}"
+
+
+def _before(query: Grouped, earlier: Window) -> str:
+    """The earlier window; its facets are those that the window itself picked."""
+    if query.facets is None:
+        begun = f"WITH {query.events('uds:e', earlier)}"
+        by = f" GROUP BY {_BUCKET}" if query.buckets else ""
+        return f'{begun} SELECT {f"{_BUCKET}, " if query.buckets else ""}{query.values} FROM "uds:e"{by}'
+    both = f"{query.events('uds:e', query.origin.window)}{query.picked(whole=False)}, {query.events('uds:q', earlier)}"
+    return f"WITH {both} {_per_facet(query, 'uds:q')}"
+
+
+def _rest(query: Grouped, earlier: Window | None) -> tuple[Step, ...]:
+    """Totals and what the picked facets leave over, for each bucket when there are buckets."""
+    if query.facets is None:
+        return ()
+    rows = "uds:e" if earlier is None else "uds:q"
+    begun = f"WITH {query.events('uds:e', query.origin.window)}{query.picked(whole=False)}"
+    if earlier is not None:
+        begun += f", {query.events('uds:q', earlier)}"
+    bucket = [_BUCKET] if query.buckets else []
+    inside = ", ".join(['"uds:i"', *bucket])
+    marked = (
+        f'SELECT "{rows}".*, "uds:m"."uds:one" IS NOT NULL AS "uds:i" FROM "{rows}" LEFT JOIN (SELECT *, 1 AS "uds:one"'
+        f' FROM "uds:t") AS "uds:m" ON {query.same(rows, "uds:m")}'
+    )
+    sql = (
+        f'{begun} SELECT grouping("uds:i"), "uds:i", {"".join(f"{each}, " for each in bucket)}{query.values}'
+        f" FROM ({marked}) GROUP BY GROUPING SETS (({inside}), ({', '.join(bucket)}))"
+    )
+    return (Step(name="rest" if earlier is None else "before.rest", sql=sql),)

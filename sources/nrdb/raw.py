@@ -1,0 +1,103 @@
+"""Rows as they are, the attributes of an event type, and the event types of an account, as SQL.
+
+Source: docs.newrelic.com, NRQL reference: 100 rows unless LIMIT says otherwise, the newest first unless ORDER BY says
+otherwise, which is upwards.
+"""
+
+from typing import Final
+
+from sources.nrdb.events import TIMESTAMP
+from sources.nrdb.events import Events
+from sources.nrdb.grouped import rows_of
+from sources.nrdb.keys import key_of
+from sources.nrdb.literals import plain_sql
+from sources.nrdb.origin import Origin
+from sources.nrdb.origin import Setting
+from sources.nrdb.origin import within
+from sources.nrdb.plan import Cell
+from sources.nrdb.plan import Step
+from sources.nrdb.refused import NotTranslated
+from sources.nrdb.scope import Value
+from sources.nrdb.values import condition
+from sources.nrdb.values import value
+from sources.nrdb.windows import Window
+from sources.nrql.tree import Name
+from sources.nrql.tree import Query
+from sources.nrql.tree import Star
+
+_ROWS: Final = 100
+_TIES: Final = 8
+"""So many columns decide the order of rows of one moment, so that pages neither repeat nor lose any."""
+
+
+def columns(query: Query, origin: Origin) -> tuple[tuple[str, Value], ...]:
+    """What is selected of each row, by key. Raises `NotTranslated`."""
+    scope = origin.scope
+    if any(isinstance(item.value, Star) for item in query.select):
+        if len(query.select) > 1:
+            raise NotTranslated("* beside attributes", query.select[0].span.start, "Select * alone, or name them.")
+        names = dict.fromkeys(name for each in scope.events for name in each.kinds)
+        ordered = sorted(names, key=lambda name: name != TIMESTAMP)
+        return tuple((name, scope.attribute(Name(name=name))) for name in ordered)
+    return tuple((key_of(item), value(item.value, scope)) for item in query.select)
+
+
+def rows(query: Query, origin: Origin, found: tuple[tuple[str, Value], ...], limit: int | None = None) -> str:
+    """The text that gives the rows, each column under its key."""
+    where = "" if query.where is None else f" WHERE {condition(query.where, origin.scope)}"
+    order = _order(query, origin, [sql for _, (sql, _) in found])
+    offset = f" OFFSET {rows_of(query.offset, 0)}" if query.offset else ""
+    shown = ", ".join(f'{sql} AS "uds:v{place}"' for place, (_, (sql, _)) in enumerate(found))
+    most = rows_of(query.limit, limit or _ROWS)
+    return f"SELECT {shown} FROM {origin.rows(origin.window)}{where}{order} LIMIT {most}{offset}"
+
+
+def _order(query: Query, origin: Origin, selected: list[str]) -> str:
+    orders = [
+        f"{value(each.value, origin.scope)[0]} {'DESC' if each.descending else 'ASC'} NULLS LAST"
+        for each in query.order_by
+    ]
+    if not orders and origin.scope.has_time and origin.scope.events:
+        orders = [f"{origin.scope.time('ORDER BY', 0)} DESC NULLS LAST"]
+    ties = [each for each in dict.fromkeys(selected) if each != "NULL"][:_TIES] if orders else []
+    return f" ORDER BY {', '.join([*orders, *ties])}" if orders else ""
+
+
+def raw(query: Query, origin: Origin) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
+    """The columns and the texts of a query that aggregates nothing."""
+    found = columns(query, origin)
+    if not found:
+        return (), (Step(name="matched", sql=_counted(query, origin)),)
+    steps = [Step(name="rows", sql=rows(query, origin, found)), Step(name="matched", sql=_counted(query, origin))]
+    return tuple(Cell(key=key) for key, _ in found), tuple(steps)
+
+
+def _counted(query: Query, origin: Origin) -> str:
+    where = "true" if query.where is None else condition(query.where, origin.scope)
+    return f"SELECT count(*) FILTER (WHERE {where}), count(*) FROM {origin.rows(origin.window)}"
+
+
+def keyset(query: Query, origin: Origin) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
+    """One cell for each attribute; the text counts the values that each has in the window."""
+    if query.facet or query.timeseries or query.compare_with:
+        raise NotTranslated("keyset() with FACET, TIMESERIES or COMPARE WITH is not run locally", query.span.start)
+    names = sorted({name for each in origin.scope.events for name in each.kinds})
+    found = [(name, origin.scope.attribute(Name(name=name))) for name in names]
+    where = "" if query.where is None else f" WHERE {condition(query.where, origin.scope)}"
+    counts = ", ".join(["count(*)", *(f"count({sql})" for _, (sql, _) in found)])
+    cells = tuple(Cell(key=name, placeholder=sort) for name, (_, sort) in found)
+    return cells, (Step(name="rows", sql=f"SELECT {counts} FROM {origin.rows(origin.window)}{where}"),)
+
+
+def event_types(setting: Setting, window: Window | None) -> tuple[Step, ...]:
+    """The event types that have rows in the window."""
+    setting.schemas.update(dict.fromkeys(setting.events))
+    found = [
+        f"SELECT {plain_sql(each.name)} WHERE EXISTS (SELECT 1 FROM {each.relation}{_within(each, window)})"
+        for each in setting.events.values()
+    ]
+    return (Step(name="rows", sql=" UNION ALL ".join(found)),) if found else ()
+
+
+def _within(events: Events, window: Window | None) -> str:
+    return within(window) if window is not None and events.has_time else ""

@@ -1,0 +1,128 @@
+"""What names mean in one query: attributes of its event types, variables of WITH, and what of them is really used."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Final
+from typing import Literal
+
+from sources.duckdb.mount_quoting import quoted
+from sources.nrdb.events import TIMESTAMP
+from sources.nrdb.events import Events
+from sources.nrdb.literals import plain_sql
+from sources.nrdb.refused import NotTranslated
+from sources.nrql.tree import In
+from sources.nrql.tree import Name
+from sources.nrql.tree import Nested
+
+Sort = Literal["string", "numeric", "boolean", "null"]
+"""What a value is; `null`: nothing of it is known here, so it is null in every row."""
+Value = tuple[str, Sort]
+NOTHING: Final[Value] = ("NULL", "null")
+EVENT_TYPE: Final = "uds:type"
+SIZE: Final = "uds:size"
+
+
+@dataclass(slots=True, kw_only=True)
+class Scope:
+    """Mutable while one query is translated: `used` grows with every name that is read."""
+
+    events: tuple[Events, ...]
+    zone: str
+    """Of WITH TIMEZONE; UTC without."""
+    scalar: Callable[[Nested], Value]
+    """How a statement in parentheses becomes one value."""
+    members: Callable[[In], tuple[str, Sort]]
+    """How the statement of `IN (...)` becomes a set."""
+    variables: dict[str, Value] = field(default_factory=dict[str, Value])
+    used: dict[str, Sort] = field(default_factory=dict[str, Sort])
+    specials: dict[str, None] = field(default_factory=dict[str, None])
+    """`EVENT_TYPE` and `SIZE`, when they are read."""
+
+    @property
+    def has_time(self) -> bool:
+        return all(each.has_time for each in self.events)
+
+    def attribute(self, name: Name) -> Value:
+        """What a name is; an unknown one is null in every row, as in NRDB."""
+        found = self.variables.get(name.name)
+        if found is not None:
+            return found
+        sort = self.used.get(name.name) or self._sort(name)
+        if sort == "null":
+            return NOTHING
+        self.used[name.name] = sort
+        return quoted(name.name), sort
+
+    def special(self, name: str) -> str:
+        self.specials[name] = None
+        return quoted(name)
+
+    def time(self, what: str, position: int) -> str:
+        """The column `timestamp`. Raises `NotTranslated` for `what` when there is none."""
+        if not self.has_time:
+            timeless = ", ".join(each.name for each in self.events if not each.has_time)
+            raise NotTranslated(
+                f"{what} needs the time of each row, and {timeless or 'this'} has no attribute that tells it",
+                position,
+                f"Leave out {what}.",
+            )
+        self.used[TIMESTAMP] = "numeric"
+        return quoted(TIMESTAMP)
+
+    def _sort(self, name: Name) -> Sort:
+        sorts: set[Sort] = {kind for each in self.events if (kind := each.kinds.get(name.name)) is not None}
+        if len(sorts) > 1:
+            raise NotTranslated(
+                f"{name.name} is {' here and '.join(sorted(sorts))} there in the event types that are read",
+                name.span.start,
+                "Ask for one event type at a time.",
+            )
+        return sorts.pop() if sorts else "null"
+
+
+def relation(events: Sequence[Events], scope: Scope, names: Iterable[str], condition: str) -> str:
+    """The rows of the event types with the columns in use; `condition` is a WHERE on the time of each row, or empty."""
+    if not events:
+        return f"(SELECT {_columns(None, scope, names) or '1'} WHERE false)"
+    parts = [f"SELECT {_columns(each, scope, names) or '1'} FROM {each.relation}{condition}" for each in events]
+    return f"({' UNION ALL '.join(parts)})"
+
+
+def _columns(events: Events | None, scope: Scope, names: Iterable[str]) -> str:
+    picked = [_column(events, name, scope.used[name]) for name in names]
+    picked += [
+        f"{_typed(events) if special == EVENT_TYPE else _size(events)} AS {quoted(special)}"
+        for special in scope.specials
+    ]
+    return ", ".join(picked)
+
+
+def _column(events: Events | None, name: str, sort: Sort) -> str:
+    if events is not None and name in events.kinds:
+        return quoted(name)
+    return f"CAST(NULL AS {_SQL_TYPES[sort]}) AS {quoted(name)}"
+
+
+_SQL_TYPES: Final[dict[Sort, str]] = {"string": "VARCHAR", "numeric": "BIGINT", "boolean": "BOOLEAN", "null": "BIGINT"}
+
+
+def _typed(events: Events | None) -> str:
+    return plain_sql(events.name) if events else "CAST(NULL AS VARCHAR)"
+
+
+def _size(events: Events | None) -> str:
+    """About what NRDB counts: the name and the value of each attribute an event has."""
+    if events is None:
+        return "0"
+    sizes = [_attribute_size(column.name, column.kind) for column in events.columns]
+    return f"({' + '.join(sizes) or '0'})"
+
+
+def _attribute_size(name: str, kind: str) -> str:
+    own = len(name.encode("utf-8", "surrogatepass"))
+    if kind == "string":
+        return f"coalesce({own} + strlen({quoted(name)}), 0)"
+    return f"(CASE WHEN {quoted(name)} IS NULL THEN 0 ELSE {own + (8 if kind == 'numeric' else 1)} END)"

@@ -1,0 +1,149 @@
+"""NRQL to SQL: a statement becomes a plan of a few texts that give exactly what NRDB would, or is refused by name.
+
+Lean on purpose: a short statement takes tens of microseconds, since SQL is only put together, never parsed here.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sources.nrdb.events import Events
+from sources.nrdb.grouped import grouped
+from sources.nrdb.grouped import steps
+from sources.nrdb.inner import as_members
+from sources.nrdb.inner import as_rows
+from sources.nrdb.inner import as_value
+from sources.nrdb.keys import facet_key
+from sources.nrdb.measures import is_aggregate
+from sources.nrdb.origin import Origin
+from sources.nrdb.origin import Setting
+from sources.nrdb.origin import opened
+from sources.nrdb.origin import window_of
+from sources.nrdb.plan import Buckets
+from sources.nrdb.plan import Cell
+from sources.nrdb.plan import Plan
+from sources.nrdb.plan import Shape
+from sources.nrdb.plan import Step
+from sources.nrdb.raw import event_types
+from sources.nrdb.raw import keyset
+from sources.nrdb.raw import raw
+from sources.nrdb.refused import NotTranslated
+from sources.nrdb.windows import Window
+from sources.nrdb.windows import buckets
+from sources.nrdb.windows import is_relative
+from sources.nrdb.windows import told
+from sources.nrql.tree import Call
+from sources.nrql.tree import Duration
+from sources.nrql.tree import Name
+from sources.nrql.tree import Query
+from sources.nrql.tree import Show
+from sources.nrql.tree import Star
+from sources.nrql.tree import Statement
+
+_SQL_CHARS: Final = 2_000_000
+
+
+def translate(
+    statement: Statement,
+    events: Mapping[str, Events],
+    *,
+    now_ms: int,
+    default_ms: int | None,
+    is_approximate: bool = False,
+) -> Plan:
+    """What to run for a statement over these event types.
+
+    `default_ms`: length of the window when the statement says none (NRDB: an hour); None reads all rows.
+    `is_approximate`: count distinct values as NRDB does, exactly up to 256 and estimated above.
+    Unknown event types and attributes are no errors: they hold nothing. Raises `NotTranslated`, `NrqlError`.
+    """
+    setting = Setting(
+        events=events,
+        now_ms=now_ms,
+        default_ms=default_ms,
+        is_approximate=is_approximate,
+        scalar=as_value,
+        members=as_members,
+        inner=as_rows,
+    )
+    window = window_of(statement, setting)
+    plan = _shown(statement, setting, window) if isinstance(statement, Show) else _queried(statement, setting, window)
+    if sum(len(step.sql) for step in plan.steps) > _SQL_CHARS:
+        raise NotTranslated("the statement is too large", 0, "Read fewer event types or attributes at a time.")
+    return plan
+
+
+def _shown(show: Show, setting: Setting, window: Window | None) -> Plan:
+    if show.what != "event types":
+        raise NotTranslated(f"SHOW {show.what.upper()} is not run locally", show.span.start, "SHOW EVENT TYPES is.")
+    found = event_types(setting, window)
+    return Plan(
+        steps=found,
+        schemas=tuple(setting.schemas),
+        event_types=(),
+        repeatable=not (is_relative(show.since) or is_relative(show.until)) and setting.repeatable,
+        window=window,
+        shape="types",
+    )
+
+
+def _queried(query: Query, setting: Setting, window: Window | None) -> Plan:
+    _check(query)
+    origin = opened(query, setting, window)
+    shape, cells, found = _made(query, origin, setting)
+    grouping = shape == "aggregate"
+    facets = grouping and query.facet is not None
+    return Plan(
+        steps=found,
+        schemas=tuple(setting.schemas),
+        event_types=tuple(each.name for each in query.sources if isinstance(each, Name)),
+        repeatable=setting.repeatable,
+        window=window,
+        shape=shape,
+        cells=cells,
+        facets=_facet_names(query) if facets else (),
+        buckets=_buckets(query, window) if grouping else None,
+        compare_ms=_compare_ms(query, window) if grouping else None,
+        whole_rows=isinstance(query.select[0].value, Star),
+        told=told(query),
+    )
+
+
+def _made(query: Query, origin: Origin, setting: Setting) -> tuple[Shape, tuple[Cell, ...], tuple[Step, ...]]:
+    first = query.select[0].value
+    if isinstance(first, Call) and first.function == "keyset" and len(query.select) == 1:
+        return "keyset", *keyset(query, origin)
+    if any(is_aggregate(item.value) for item in query.select):
+        found = grouped(query, origin, setting)
+        return "aggregate", found.cells, steps(found, _compare_ms(query, origin.window))
+    if query.facet is not None or query.timeseries is not None or query.compare_with is not None:
+        raise NotTranslated(
+            "FACET, TIMESERIES or COMPARE WITH without an aggregate", query.select[0].span.start, "Select count(*)."
+        )
+    return "rows", *raw(query, origin)
+
+
+def _check(query: Query) -> None:
+    if query.extrapolate:
+        raise NotTranslated(
+            "EXTRAPOLATE is not run locally", query.span.start, "Leave it out: no row was left out here."
+        )
+    if query.predict:
+        raise NotTranslated("PREDICT is not run locally", query.span.start, "Leave it out.")
+    if query.order_by and any(is_aggregate(item.value) for item in query.select):
+        raise NotTranslated("ORDER BY with aggregates", query.order_by[0].span.start, "FACET orders by itself.")
+
+
+def _compare_ms(query: Query, window: Window | None) -> int | None:
+    if query.compare_with is None:
+        return None
+    if window is None or not isinstance(query.compare_with.value, Duration):
+        raise NotTranslated("COMPARE WITH needs a window", query.compare_with.span.start, "Add SINCE and UNTIL.")
+    return round(query.compare_with.value.ms)
+
+
+def _facet_names(query: Query) -> tuple[str, ...]:
+    return tuple(facet_key(item) for item in query.facet.items) if query.facet else ()
+
+
+def _buckets(query: Query, window: Window | None) -> Buckets | None:
+    return buckets(query.timeseries, window) if query.timeseries else None

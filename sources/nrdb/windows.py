@@ -1,0 +1,82 @@
+"""Windows of time: what a query looks at, and the buckets that TIMESERIES makes of it.
+
+Source: docs.newrelic.com, NRQL reference: SINCE is inclusive and 1 hour ago by default, UNTIL is exclusive; at most 366
+buckets; a day by itself comes in parts of 30 minutes, a week in parts of 6 hours, TIMESERIES MAX of a day in parts of 4
+minutes.
+"""
+
+from typing import Final
+
+from sources.nrdb.plan import Buckets
+from sources.nrdb.plan import Told
+from sources.nrdb.refused import NotTranslated
+from sources.nrql.tree import Duration
+from sources.nrql.tree import Moment
+from sources.nrql.tree import Number
+from sources.nrql.tree import Query
+from sources.nrql.tree import Text
+from sources.nrql.tree import Timeseries
+
+BUCKETS_MOST: Final = 366
+_AUTO_BUCKETS: Final = 60
+_WIDTHS_S: Final = (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 21_600, 43_200, 86_400, 604_800, 2_592_000)
+
+Window = tuple[int, int]
+
+
+def buckets(timeseries: Timeseries, window: Window | None) -> Buckets:
+    """The parts of the window. Raises `NotTranslated`."""
+    at = timeseries.span.start
+    if timeseries.slide_by is not None:
+        raise NotTranslated("SLIDE BY is not run locally", at, "Leave it out.")
+    if window is None:
+        raise NotTranslated("TIMESERIES needs a window", at, "Add SINCE and UNTIL, as dates or as milliseconds.")
+    begin, end = window
+    width = _width(timeseries, end - begin)
+    count = max(1, -((begin - end) // width))
+    if count > BUCKETS_MOST:
+        raise NotTranslated(
+            f"TIMESERIES would give {count:,} buckets, and {BUCKETS_MOST} are the most",
+            at,
+            "Make the buckets wider, or the window narrower.",
+        )
+    return Buckets(begin_ms=begin, end_ms=end, width_ms=width, count=count)
+
+
+def _width(timeseries: Timeseries, span_ms: int) -> int:
+    if isinstance(timeseries.width, Duration):
+        width = round(timeseries.width.ms)
+        if width < 1:
+            raise NotTranslated("TIMESERIES of no width", timeseries.span.start, "Say for example 5 minutes.")
+        return width
+    if timeseries.width == "max":
+        unit = 1_000 if span_ms <= BUCKETS_MOST * 60_000 else 60_000
+        return max(1, -(-span_ms // (BUCKETS_MOST * unit))) * unit
+    found = next((each for each in _WIDTHS_S if span_ms <= each * 1_000 * _AUTO_BUCKETS), None)
+    return found * 1_000 if found else -(-span_ms // _AUTO_BUCKETS)
+
+
+def told(query: Query) -> Told:
+    """The window in words."""
+    return Told(
+        since=_words(query.since, "60 MINUTES AGO"),
+        until=_words(query.until, "NOW"),
+        compare_with=_words(query.compare_with, "") or None,
+    )
+
+
+def _words(moment: Moment | None, otherwise: str) -> str:
+    match moment.value if moment else None:
+        case None:
+            return otherwise
+        case Duration(amount=amount, unit=unit):
+            return f"{amount.text} {unit.upper()}{'' if amount.text == '1' else 'S'} AGO"
+        case Number(text=text) | Text(value=text):
+            return text
+        case word:
+            return str(word).upper()
+
+
+def is_relative(moment: Moment | None) -> bool:
+    """Whether it moves with the clock."""
+    return moment is not None and moment.kind != "at"
