@@ -77,7 +77,8 @@ def _bins(value: object, steps: tuple[float, float] | None) -> tuple[Bin, ...] |
 
 
 def _edge(text: str) -> float:
-    return int(text) if text.isdigit() else float(text)
+    edge = float(text)
+    return int(edge) if edge.is_integer() else edge
 
 
 def _edged(lows: Sequence[float], counts: Sequence[object]) -> tuple[Bin, ...]:

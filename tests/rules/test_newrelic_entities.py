@@ -122,9 +122,9 @@ def test_no_text_breaks_the_reading_of_a_guid(text: str) -> None:
     assert guid is None or guid.account >= 0
 
 
-@pytest.mark.parametrize(
-    "text", ["", "7|APM|APPLICATION|1", encoded("7|APM|APPLICATION"), encoded("x|A|B|1"), "A" * 999]
-)
+NO_GUIDS = ["", "7|APM|APPLICATION|1", encoded("7|APM|APPLICATION"), encoded("x|A|B|1"), "A" * 999]
+
+
 @pytest.mark.parametrize("text", NO_GUIDS)
 def test_what_is_no_guid_is_none(text: str) -> None:
     assert decoded(text) is None
