@@ -86,7 +86,7 @@ def _counted(cursor: Cursor) -> Moment:
 
 def _without_ago(cursor: Cursor, start: int, clause: str) -> NoReturn:
     length = excerpt(cursor.text[cursor.spans[start][0] : cursor.spans[cursor.at - 1][1]])
-    raise NrqlError(f"AGO is missing behind '{length}'", cursor.position, f"write {clause} {length} ago")
+    raise NrqlError(f"AGO is missing behind '{length}'", cursor.spans[start][0], f"write {clause} {length} ago")
 
 
 def _worded(cursor: Cursor) -> str:

@@ -108,7 +108,7 @@ def _twice(cursor: Cursor, key: str) -> NoReturn:
 
 
 def _incomplete(cursor: Cursor, clause: str) -> NoReturn:
-    if cursor.kind != END and cursor.word not in {")", ";"}:
+    if cursor.kind != END and cursor.word != ";" and not (cursor.word == ")" and cursor.depth):
         unexpected(cursor)
     remedy = "add FROM and an event type" if clause == "FROM" else "add SELECT, for example SELECT count(*)"
     raise NrqlError(f"{clause} is missing", cursor.position, remedy)
@@ -199,6 +199,8 @@ def _variable(cursor: Cursor) -> Selected:
         unexpected(cursor, "AS name is missing")
     names: list[Name] = []
     several = cursor.took("(")
+    if several and cursor.word in {"select", "from"}:
+        raise NrqlError("WITH names values, and no statements", cursor.position, "put the statement into FROM (...)")
     while not names or (several and cursor.took(",")):
         names.append(name(cursor, "AS wants a name, or several in parentheses"))
         if "," in names[-1].name:

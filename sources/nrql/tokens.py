@@ -7,6 +7,7 @@ Relic documents it. Source: docs.newrelic.com, "NRQL reference" and "How to use 
 import re
 from collections.abc import Callable
 from typing import Final
+from typing import NoReturn
 
 from sources.nrql.errors import NrqlError
 from sources.nrql.errors import excerpt
@@ -27,7 +28,7 @@ END: Final = 6
 _STRAY: Final = 7
 
 _TOKEN: Final = re.compile(
-    r"""(?>\s+|--[^\n]*|//[^\n]*|/\*[^*]*+\*++(?:[^/*][^*]*+\*++)*+/)*+
+    r"""\s*+(?>(?:--[^\n]*+|//[^\n]*+|/\*[^*]*+\*++(?:[^/*][^*]*+\*++)*+/)\s*+)*+
     (?:
         ((?![rR]['"])[^\W\d][\w.]*+(?::[^\W\d][\w.]*+)*+)
       | (<=|>=|!=|<>|==|[-+*%=<>(),:;\[\]{}]|/(?!\*))
@@ -39,7 +40,7 @@ _TOKEN: Final = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_STRAYS: Final = {
+_STRAYS = {
     "'": ("a text begins here and never ends", "close it with a single quote; a quote inside it is written \\'"),
     '"': ("a text begins here and never ends", "close it, and better use single quotes"),
     "`": ("a name begins here and never ends", "close it with a backtick"),
@@ -49,6 +50,7 @@ _STRAYS: Final = {
     "|": ("'|' is no operator", "write OR; texts are joined by concat(a, b)"),
     "~": ("'~' is no operator", "write RLIKE r'...' to match a regular expression"),
 }
+_STRAYS |= dict.fromkeys("rR", _STRAYS["'"])
 _BACKTICKS: Final = "a name with such a character needs backticks, like `odd name`"
 _ESCAPE: Final = re.compile(r"""\\(["'\\ntr])""")
 _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r"}
@@ -76,13 +78,13 @@ class Cursor:
         self.kinds: list[int] = []
         self.spans: list[tuple[int, int]] = []
         self._read()
-        if _STRAY in self.kinds:
-            self._stray(self.kinds.index(_STRAY))
 
     def _read(self) -> None:
         words, kinds, spans = self.words, self.kinds, self.spans
         for found in _TOKEN.finditer(self.text):
             kind = found.lastindex or END
+            if kind == _STRAY:
+                _refuse(found[_STRAY], found.start(_STRAY))
             kinds.append(kind)
             spans.append(found.span(kind))
             words.append(found[kind].lower() if kind <= MARK else "")
@@ -90,12 +92,6 @@ class Cursor:
         kinds += (END, END)
         spans += (beyond, beyond)
         words += ("", "")
-
-    def _stray(self, place: int) -> None:
-        start, end = self.spans[place]
-        found = self.text[start:end]
-        reason, remedy = _STRAYS.get(found, (f"'{excerpt(found)}' has no meaning here", _BACKTICKS))
-        raise NrqlError(reason, start, remedy)
 
     @property
     def word(self) -> str:
@@ -131,6 +127,12 @@ class Cursor:
         self.depth += 1
         if self.depth > DEEPEST:
             raise NrqlError(f"nested deeper than {DEEPEST} levels", self.position, "take the statement apart")
+
+
+def _refuse(found: str, position: int) -> NoReturn:
+    """At once: what follows an opening quote would be looked through again and again for its end."""
+    reason, remedy = _STRAYS.get(found, (f"'{excerpt(found)}' has no meaning here", _BACKTICKS))
+    raise NrqlError(reason, position, remedy)
 
 
 def unquoted(written: str) -> str:

@@ -8,6 +8,7 @@ in spans and backticks only are equal, and printed alike.
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Literal
+from typing import NamedTuple
 from typing import TypeAlias
 
 Unit = Literal["millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"]
@@ -28,8 +29,7 @@ UNIT_MS: dict[Unit, int] = {
 BinaryOperator = Literal["+", "-", "*", "/", "%", "=", "!=", "<", "<=", ">", ">=", "and", "or", "like", "rlike"]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Offsets into the text, in characters, the end not included."""
 
     start: int
