@@ -7,6 +7,8 @@ import re
 import httpx
 import pytest
 
+from sources.duckdb.source import DuckDBSource
+from sources.duckdb.source import bundled_sample
 from sources.errors import AccessDenied
 from sources.errors import SourceUnreachable
 from sources.errors import UnknownAttribute
@@ -14,6 +16,7 @@ from sources.errors import UnknownSchema
 from sources.newrelic.client import NerdGraph
 from sources.newrelic.regions import endpoint
 from sources.newrelic.source import NewRelicSource
+from sources.nrdb.local import LocalNrdb
 from sources.protocol import AttributeDescription
 from sources.protocol import Description
 from sources.protocol import Familiar
@@ -456,6 +459,45 @@ async def test_words_that_cannot_be_had_are_none_and_metrics_have_none() -> None
         asked_for = account.requests
         assert await source.vocabulary("Metric/queue.size") == ()
         assert account.requests == asked_for > before
+
+
+class Files(Account):
+    """The bundled sample as an account, answered by the engine of the simulator."""
+
+    def answered(self, text: str) -> Row:
+        return self.nrdb.run(text)
+
+    def opened(self, clock: ManualClock) -> "Files":
+        self.nrdb = LocalNrdb(bundled_sample(), clock=clock, approximate=False)
+        return self
+
+
+async def test_what_is_measured_of_rows_in_nrdb_is_what_the_source_of_files_measures_of_them() -> None:
+    clock = ManualClock(NOW_S)
+    account = Files(rows={}).opened(clock)
+    clock.advance(60)  # the newest row is of now, and a window ends with the last full minute
+    files = DuckDBSource(paths=())
+    async with asked(account, clock=clock, window_s=60 * 86_400) as source:
+        expected, found = await described(files, "flights", exact=True), await described(source, "flights", exact=True)
+        assert found.rows == expected.rows == 27_004
+        theirs = by_name(expected)
+        compared = [each for each in found.attributes if each.name not in ("timestamp", "time_hour")]
+        assert len(compared) == 18
+        for each in compared:
+            assert each.null_share == pytest.approx(theirs[each.name].null_share), each.name
+            assert each.distinct == theirs[each.name].distinct, each.name
+            if each.type == "numeric":
+                assert (each.min, each.max) == (theirs[each.name].min, theirs[each.name].max)
+        for name in ("dep_delay", "carrier", "distance"):
+            expected_profile = await files.profile("flights", name, top=5, within_s=20)
+            profile = await source.profile("flights", name, top=5, within_s=20)
+            assert [(top.value, top.rows) for top in profile.top_values] == [
+                (top.value, top.rows) for top in expected_profile.top_values
+            ]
+            assert profile.histogram == expected_profile.histogram
+            assert profile.mean == pytest.approx(expected_profile.mean)
+    await files.aclose()
+    account.nrdb.close()
 
 
 async def test_it_says_who_it_is_and_never_shows_the_key() -> None:
