@@ -220,6 +220,36 @@ class DuckDBSource:
             ),
         )
 
+    async def query_nrql(
+        self, text: str, *, limit: int, offset: int = 0, within_s: float, progress: Progress = silent
+    ) -> Table:
+        """As `query`, in NRQL; see `sources.protocol.SpeaksNrql`."""
+        from sources.duckdb.nrql import Asked  # noqa: PLC0415 - nothing of NRQL is read before somebody asks in it
+        from sources.duckdb.nrql import answered  # noqa: PLC0415 - as above
+
+        async def run() -> Table:
+            known = (await self._holdings.catalogue()).known
+            return await answered(
+                Asked(
+                    text=text,
+                    limit=limit,
+                    offset=offset,
+                    within_s=within_s,
+                    progress=progress,
+                    source=self.name,
+                    engine=self._holdings.engine,
+                    known=known,
+                    now_s=self._clock(),
+                )
+            )
+
+        try:
+            return await run()
+        except QueryRejected as fault:
+            if not await self._is_mended(text, fault):
+                raise
+            return await run()
+
     async def _on_current(self, schema: str, work: Callable[[Known], Awaitable[T]]) -> T:
         """Do the work on a fresh catalogue; once more when a file changed under it or a CSV value misfits."""
         known = await self._readable(schema)

@@ -78,8 +78,8 @@ def _aggregated(query: Query, origin: Origin, setting: Setting) -> Events:
 def _named(found: Grouped) -> list[tuple[str, Sort]]:
     facets = found.facets
     named: list[tuple[str, Sort]] = []
-    if facets is not None:
-        named += zip(facets.names, facets.sorts, strict=True)
+    for name, sort in zip(facets.names, facets.sorts, strict=True) if facets else ():
+        named.append((name, sort))
     named += [(cell.key, measure.sort) for cell, measure in zip(found.cells, found.measures, strict=True)]
     if found.buckets is not None:
         named.append((TIMESTAMP, "numeric"))
