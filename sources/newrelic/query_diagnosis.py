@@ -103,7 +103,7 @@ async def _explained(case: _Case, *, empty: bool) -> Explained:
     if counts is None:
         return _told(said, [made.text])
     found, asked = await _measured(case, made, counts)
-    return _told([*found, *said], [made.text, *asked])
+    return _told([*said, *found], [made.text, *asked])
 
 
 def _told(said: Sequence[str], queries: Sequence[str]) -> Explained:

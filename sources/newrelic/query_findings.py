@@ -31,7 +31,7 @@ def nothing_at_all(schemas: Sequence[str], rows: Sequence[Row]) -> str:
     told = instant(rows[0].get("seen")) if rows else None
     if told is None:
         return f"There are no events of {named} in this window, nor in the last 30 days."
-    return f"There are no events of {named} in this window; the newest came at {told}: widen it with SINCE."
+    return f"There are no events of {named} in this window; the newest came at {told}: say SINCE to reach it."
 
 
 def blamed(counts: Counts) -> list[str]:

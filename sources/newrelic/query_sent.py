@@ -47,8 +47,10 @@ def sent(statement: Statement, *, window: Window, rows: int, remarks: Sequence[s
     each of them is many rows. Raises `NrqlError`.
     """
     implicit = statement.since is None and statement.until is None
+    whole = window
     if isinstance(statement, Query):
         window = _countable(window, statement)
+    narrowed = implicit and window != whole
     series = isinstance(statement, Query) and statement.facet is not None and statement.timeseries is not None
     filled = bounded(
         statement,
@@ -58,7 +60,9 @@ def sent(statement: Statement, *, window: Window, rows: int, remarks: Sequence[s
     )
     if isinstance(filled, Query):
         filled = told_apart(filled)
-    said = (f"No SINCE was given: this covers {window.shown}.",) if implicit else ()
+    said = (
+        (f"This covers {window.shown} only, for that many buckets: say SINCE for another window.",) if narrowed else ()
+    )
     return Sent(statement=filled, text=printed(filled), remarks=(*remarks, *said))
 
 

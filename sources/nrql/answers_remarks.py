@@ -76,9 +76,9 @@ def _totals(container: Row, lines: Lines, clean: Callable[[str], str]) -> list[s
     if not any(other.values()):
         return []
     shown = len({str(row.facets) for row in lines.rows})
-    told = f"Only {shown} facet values are shown. All other values together: {_said(other, clean)}"
+    told = f"Beyond the first {shown} facet values, all others together have {_said(other, clean)}"
     total = _amounts(container.get("totalResult"))
-    return [f"{told}; all values together: {_said(total, clean)}." if total else f"{told}."]
+    return [f"{told}; all values together have {_said(total, clean)}." if total else f"{told}."]
 
 
 def _amounts(result: object) -> dict[str, float]:
@@ -99,7 +99,8 @@ def _numbers(result: Row) -> dict[str, float]:
 
 
 def _said(amounts: dict[str, float], clean: Callable[[str], str]) -> str:
-    return ", ".join(f"{clean(key)[:80]} {value:,}" for key, value in list(amounts.items())[:_TOTALS_SHOWN])
+    shown = ((key, f"{value:,}" if isinstance(value, int) else f"{value:,.6g}") for key, value in amounts.items())
+    return ", ".join(f"{clean(key)[:80]} {value}" for key, value in [*shown][:_TOTALS_SHOWN])
 
 
 def _messages(container: Row, clean: Callable[[str], str]) -> Iterable[str]:

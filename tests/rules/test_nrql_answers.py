@@ -363,14 +363,14 @@ def test_other_and_total_are_told_and_never_rows() -> None:
     )
     assert len(answers.rows) == 2
     assert answers.remarks == (
-        "Only 2 facet values are shown. All other values together: count 42; all values together: count 1,542.",
+        "Beyond the first 2 facet values, all others together have count 42; all values together have count 1,542.",
     )
 
 
 def test_other_results_of_a_series_are_added_up_where_that_means_something() -> None:
     bucket = {"beginTimeSeconds": 1, "endTimeSeconds": 2, "inspectedCount": 3, "count": 21, "average.d": 5}
     answers = answered("SELECT count(*), average(d) FROM A FACET x TIMESERIES", otherResult=[bucket, bucket])
-    assert answers.remarks == ("Only 0 facet values are shown. All other values together: count 42.",)
+    assert answers.remarks == ("Beyond the first 0 facet values, all others together have count 42.",)
 
 
 def test_nothing_is_said_of_other_values_when_there_are_none() -> None:
