@@ -22,6 +22,8 @@ _KEYSET = re.compile(r"\bkeyset\s*\(\s*\)", re.IGNORECASE)
 _SHOW = re.compile(r"\s*show\s+event\s+types\b", re.IGNORECASE)
 _WORD = re.compile(r"\w+|\S")
 _ADDED = re.compile(r"count|(?:count|sum)\.[^{}]*")
+_BUCKETS: Final = "366"
+"""Whatever is refused with this number is refused for its buckets."""
 _TIMED_OUT: Final = (
     "Your query either timed out or we're under heavy load. Navigate to the support site for assistance."
 )
@@ -49,7 +51,7 @@ async def answered(threads: Executor, account: Account, text: str, *, within_s: 
     except NrqlError as wrong:
         raise _wrong(text, wrong) from wrong
     except QueryRejected as refused:
-        raise not_run(str(refused)) from refused
+        raise (_many_buckets() if _BUCKETS in str(refused) else not_run(str(refused))) from refused
     return {**container, "nrql": text, "queryProgress": _DONE, **_with_ghosts(account, text, container)}
 
 
@@ -85,9 +87,15 @@ def not_run(why: str) -> GraphQLError:
     )
 
 
+def _many_buckets() -> GraphQLError:
+    return GraphQLError(
+        f"TIMESERIES supports a maximum of {_BUCKETS} buckets", extensions={"errorClass": "SERVER_ERROR"}
+    )
+
+
 def _wrong(text: str, wrong: NrqlError) -> GraphQLError:
-    if "366" in wrong.reason:
-        return GraphQLError("TIMESERIES supports a maximum of 366 buckets", extensions={"errorClass": "SERVER_ERROR"})
+    if _BUCKETS in wrong.reason:
+        return _many_buckets()
     before = text[: wrong.position]
     line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
     unexpected = _WORD.match(text, wrong.position)

@@ -26,6 +26,7 @@ from server.simulator.received import Received
 from server.simulator.sdl import schema
 from sources.errors import QueryRejected
 from sources.newrelic.texts import every_text
+from sources.nrdb.local import LocalNrdb
 from sources.nrql.errors import NrqlError
 from tests.conftest import ManualClock
 from tests.nerdgraph_server import Simulated
@@ -496,6 +497,45 @@ async def test_a_request_may_be_limited_in_fields() -> None:
 @pytest.mark.parametrize("named", list(every_text()), ids=lambda named: named[0])
 def test_every_text_that_the_product_sends_is_understood(named: tuple[str, str]) -> None:
     assert validate(schema(), parse(named[1])) == []
+
+
+async def test_rows_of_files_are_answered_as_nrdb_shapes_them(tmp_path: Path) -> None:
+    lines = ["appName,entityGuid,duration,at"]
+    guid = made_guid(1, "APM", "APPLICATION", "5")
+    lines += [f"shop,{guid},{number},2026-01-01T00:0{number}:00" for number in range(6)]
+    (tmp_path / "Transaction.csv").write_text("\n".join(lines))
+    nrdb = LocalNrdb(tmp_path)
+    try:
+        async with simulated(
+            [Account(id=1, nrdb=nrdb, ghost_attributes={"Transaction": {"gone": "boolean"}})]
+        ) as server:
+
+            async def rows(query: str) -> Any:
+                return _rows(await _ask(server, _ROWS, {"q": query}))
+
+            assert await rows("SHOW EVENT TYPES") == [{"eventType": "Transaction"}]
+            assert await rows("SELECT max(duration) FROM Transaction") == [{"max.duration": 5}]
+            (faceted,) = await rows("SELECT count(*) FROM Transaction FACET appName")
+            assert faceted == {"facet": "shop", "appName": "shop", "count": 6}
+            keys = {each["key"]: each["type"] for each in await rows("SELECT keyset() FROM Transaction")}
+            assert keys.items() >= {"appName": "string", "duration": "numeric", "gone": "boolean"}.items()
+            assert await rows("SELECT count(*) FROM Unheard") == [{"count": 0}]
+            wrong = await _ask(server, _ROWS, {"q": "SELECT count(*) FORM Transaction"})
+            many = await _ask(server, _ROWS, {"q": "SELECT count(*) FROM Transaction TIMESERIES 1 second"})
+            funnel = await _ask(server, _ROWS, {"q": "SELECT derivative(duration, 1 minute) FROM Transaction"})
+            search = await _ask(server, _SEARCH, {"q": "name LIKE 'sho'"})
+            kinds = await _ask(
+                server,
+                "query($w: TimeWindowInput) { actor { accounts { reportingEventTypes(timeWindow: $w) } } }",
+                {"w": {"startTime": 0, "endTime": 1}},
+            )
+    finally:
+        nrdb.close()
+    assert wrong["errors"][0]["message"].startswith("NRQL Syntax Error: Error at line 1 position 17, unexpected 'FORM'")
+    assert many["errors"][0]["message"] == "TIMESERIES supports a maximum of 366 buckets"
+    assert "The simulator cannot run this" in funnel["errors"][0]["message"]
+    assert search["data"]["actor"]["entitySearch"]["results"]["entities"][0]["guid"] == guid
+    assert kinds["data"]["actor"]["accounts"] == [{"reportingEventTypes": []}]
 
 
 def _typed(fields: Mapping[str, Any], mine: Callable[[str], bool]) -> dict[str, Any]:

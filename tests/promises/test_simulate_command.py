@@ -19,6 +19,9 @@ from typing import Any
 
 import pytest
 
+from server.demo_calls import connected
+from server.demo_calls import own_command
+
 _WITHIN_S = 60.0
 _LISTENING = re.compile(r"listening: (http://\S+/graphql)")
 
@@ -119,20 +122,25 @@ def test_a_folder_of_files_is_the_data_of_every_account(tmp_path: Path) -> None:
     assert counts[2]["errors"][0]["message"] == "You are not authorized to query account 1"
 
 
-def test_it_says_how_the_product_is_pointed_at_it_and_that_works() -> None:
+@pytest.mark.anyio
+async def test_it_says_how_the_product_is_pointed_at_it_and_that_works(tmp_path: Path) -> None:
     with _running("--account", "12") as server:
         (line,) = [line for line in server.told if "NEW_RELIC_API_KEY" in line]
         *settings, command = line.split()
         told = dict(each.split("=", 1) for each in settings)
+        assert command == "uds-mcp"
         assert told == {
             "NEW_RELIC_API_KEY": "NRAK-SIMULATED",
             "NEW_RELIC_ACCOUNT_ID": "12",
             "NEW_RELIC_REGION": server.url,
         }
-        doctor = _ended([_command()[0], "doctor", "--source", "newrelic", "--json"], told)
-    assert command == "uds-mcp"
-    assert doctor.returncode in (0, 1), doctor.stderr
-    assert "NRAK" not in doctor.stdout + doctor.stderr
+        ours = own_command().model_copy(update={"env": {**told, "UDS_STATE_DIR": str(tmp_path)}})
+        async with connected(ours) as call:
+            listed = (await call("list_schemas")).answer
+            counted = (await call("run_query", query="SELECT count(*) FROM flights SINCE 60 days ago")).answer
+    assert {each["schema"] for each in listed["schemas"]} >= {"flights", "weather"}
+    assert [source["kind"] for source in listed["sources"] if source["name"] == "newrelic"] == ["newrelic"]
+    assert counted["rows"] == [[27_004]]
 
 
 @pytest.mark.parametrize(
