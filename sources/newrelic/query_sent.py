@@ -60,10 +60,8 @@ def sent(statement: Statement, *, window: Window, rows: int, remarks: Sequence[s
     )
     if isinstance(filled, Query):
         filled = told_apart(filled)
-    said = (
-        (f"This covers {window.shown} only, for that many buckets: say SINCE for another window.",) if narrowed else ()
-    )
-    return Sent(statement=filled, text=printed(filled), remarks=(*remarks, *said))
+    said = f"This covers {window.shown} only, which is {BUCKETS_MOST} buckets: say SINCE for another window."
+    return Sent(statement=filled, text=printed(filled), remarks=(*remarks, said) if narrowed else tuple(remarks))
 
 
 def _countable(window: Window, query: Query) -> Window:
