@@ -136,5 +136,8 @@ def _error(entry: object) -> GraphError:
     return GraphError(
         message=str(fields.get("message") or fields.get("title") or "")[:_SCAN_CHARS],
         path=tuple(step for step in steps if isinstance(step, str | int)),
-        marks=frozenset(str(marked.get(name) or "").upper() for name in ("errorClass", "error_code", "code")) - {""},
+        marks=frozenset(
+            str(marked.get(name) or "").upper() for name in ("errorClass", "errorCode", "error_code", "code")
+        )
+        - {""},
     )
