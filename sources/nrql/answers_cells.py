@@ -17,6 +17,7 @@ SAFE_INTEGER: Final = 2**53 - 1
 _DEPTH: Final = 8
 _ITEMS: Final = 200
 _ELLIPSIS: Final = "\u2026"
+_TYPES: Final[dict[type, str]] = {bool: "boolean", int: "numeric", float: "numeric", list: "list", dict: "object"}
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LATEST_MS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999, which is as far as RFC 3339 goes."""
@@ -86,7 +87,7 @@ def instants(values: Sequence[object]) -> list[str | None] | None:
 
 def type_of(values: Iterable[object], otherwise: str) -> str:
     """The one type of all values that are not null, `mixed` for several, `otherwise` for none."""
-    seen = {_type(value) for value in values if value is not None}
+    seen = {_TYPES.get(kind, "string") for kind in set(map(type, values)) if kind is not type(None)}
     if len(seen) > 1:
         return "mixed"
     return seen.pop() if seen else otherwise
@@ -98,20 +99,17 @@ def _unreal(value: float) -> str:
     return "Infinity" if value > 0 else "-Infinity"
 
 
-def _type(value: object) -> str:
-    match value:
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "numeric"
-        case list():
-            return "list"
-        case dict():
-            return "object"
-        case _:
-            return "string"
-
-
 def plain(values: Sequence[object], cells: Cells) -> list[Json]:
     """A column as safe JSON."""
-    return [cells.json(value) for value in values]
+    return [_as_it_is(value) or cells.json(value) for value in values]
+
+
+def _as_it_is(value: object) -> Json:
+    """A value that is safe as it stands, which most are. None: it has to be looked at."""
+    kind = type(value)
+    if kind is str:
+        text = cast("str", value)
+        return text if text.isascii() and text.isprintable() and len(text) <= CELL_CHARS else None
+    if kind is int:
+        return cast("int", value) if -SAFE_INTEGER <= cast("int", value) <= SAFE_INTEGER else None
+    return None

@@ -54,7 +54,9 @@ def values(rows: Sequence[Line], match: Match) -> list[object]:
     key, void = match.key, match.wanted.is_void_when_empty
     if key is None:
         return [None] * len(rows)
-    return [None if void and row.is_empty else row.selected.get(key) for row in rows]
+    if not void:
+        return [row.selected.get(key) for row in rows]
+    return [None if row.is_empty else row.selected.get(key) for row in rows]
 
 
 def _ms(seconds: object) -> object:

@@ -121,19 +121,21 @@ def _parts(facet: object) -> Sequence[object]:
 
 def _line(row: Row, names: Sequence[str], told: Sequence[str], repeated: frozenset[str]) -> Line:
     comparison = row.get("comparison")
-    bucket = [row.get(key) for key in _BUCKET] if "beginTimeSeconds" in row else [None, None, None]
-    apart = {key for key in _APART if key in row and (key != "inspectedCount" or "beginTimeSeconds" in row)}
+    in_bucket = "beginTimeSeconds" in row
+    bucket = [row.get(key) for key in _BUCKET] if in_bucket else [None, None, None]
+    apart = {key for key in _APART if key in row and (key != "inspectedCount" or in_bucket)}
     if not isinstance(comparison, str):
         apart.discard("comparison")
     if not names:
         apart.discard("facet")
+    unseen = repeated.union(apart)
     return Line(
-        facets=_facet_values(row, names, told),
+        facets=_facet_values(row, names, told) if names else (),
         comparison=comparison if isinstance(comparison, str) else None,
         begin_s=bucket[0],
         end_s=bucket[1],
         inspected=bucket[2],
-        selected={key: value for key, value in row.items() if key not in apart and key not in repeated},
+        selected={key: value for key, value in row.items() if key not in unseen} if unseen else row,
     )
 
 
