@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 from sources.errors import SourceError
@@ -96,13 +97,14 @@ def _selected(answers: Answers) -> list[int]:
 async def _explained(case: _Case, *, empty: bool) -> Explained:
     keysets = await _keysets(case)
     said = await _names(case, keysets)
-    made = probe(case.query, _examined(case.query, keysets)) if empty else None
-    if made is None:
+    examined = _examined(case.query, keysets)
+    made = probe(case.query if empty else replace(case.query, where=None), examined) if empty or not said else None
+    if made is None or not (empty or examined):
         return _told(said, [])
     counts = counted(made, await case.rows(made.text))
     if counts is None:
         return _told(said, [made.text])
-    found, asked = await _measured(case, made, counts)
+    found, asked = await _measured(case, made, counts) if empty else (thin(made, counts), [])
     return _told([*said, *found], [made.text, *asked])
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 from typing import Final
 
+from sources.newrelic.names import TEXT_CHARS
 from sources.newrelic.window import Window
 from sources.nrql.answers_wanted import AGGREGATES
 from sources.nrql.bound import bounded
@@ -58,8 +59,8 @@ def sent(statement: Statement, *, window: Window, rows: int, remarks: Sequence[s
         until_ms=window.end_ms if implicit else None,
         limit=None if series else min(rows, ROWS_MOST),
     )
-    if isinstance(filled, Query):
-        filled = told_apart(filled)
+    if isinstance(filled, Query) and len(printed(named := told_apart(filled))) <= TEXT_CHARS:
+        filled = named
     said = f"This covers {window.shown} only, which is {BUCKETS_MOST} buckets: say SINCE for another window."
     return Sent(statement=filled, text=printed(filled), remarks=(*remarks, said) if narrowed else tuple(remarks))
 

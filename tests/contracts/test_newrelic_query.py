@@ -319,6 +319,21 @@ async def test_a_column_without_values_is_looked_at_by_name_only() -> None:
     assert len(account.asked) == 1
 
 
+async def test_a_column_that_is_listed_and_empty_is_told_beside_its_twin() -> None:
+    account = Account(rules={"AS total": [{"total": 30, "a0": 0, "a1": 30}], "": [{"timestamp": 1}] * 3})
+    table = await asked(account, "SELECT trace.id FROM Log WHERE level = 'error'")
+    assert len(table.rows) == 3
+    assert table.diagnosis == "`trace.id` is listed but has no value in any of these 30 events; `traceId` has 30."
+    assert "level = " not in account.asked[1]
+
+
+async def test_names_of_columns_are_left_out_where_the_statement_would_become_too_long() -> None:
+    account = Account(rules={"": [{"count": 1}]})
+    counts = ", ".join(f"filter(count(*), WHERE name = 'name number {number}')" for number in range(50))
+    await asked(account, f"SELECT {counts} FROM Transaction")
+    assert " AS " not in account.asked[0]
+
+
 @pytest.mark.parametrize("fault", [SourceUnreachable("gone"), QueryTimeout(3)])
 async def test_an_explanation_that_cannot_be_had_spoils_nothing(fault: Exception) -> None:
     account = Account(rules={"AS total": fault, "": [{"count": 0}]})
