@@ -44,6 +44,8 @@ class Events:
     columns: tuple[Column, ...]
     has_time: bool
     """There is a column `timestamp`. Without it no window can be asked for."""
+    size: str | None = None
+    """SQL that says how large a row is, where that was measured before. None: it is measured when it is asked for."""
 
     @cached_property
     def kinds(self) -> dict[str, Kind]:

@@ -18,6 +18,8 @@ from sources.nrdb.events import TIMESTAMP
 from sources.nrdb.events import Column
 from sources.nrdb.events import Events
 from sources.nrdb.events import event_form
+from sources.nrdb.scope import SIZE
+from sources.nrdb.scope import size_of
 
 _DAY_MS: Final = 86_400_000
 _STEP_MS: Final = 1
@@ -91,8 +93,12 @@ def _table(connection: duckdb.DuckDBPyConnection, view: View, number: int, shift
         columns = (Column(name=TIMESTAMP, kind="numeric"), *columns)
     table = f"main.{quoted(f'uds:events {number}')}"
     order = f" ORDER BY {quoted(TIMESTAMP)}" if events.has_time else ""
-    connection.execute(f"CREATE TABLE {table} AS SELECT {picked} FROM {events.relation}{order}")
-    return replace(events, relation=table, columns=columns, has_time=True)
+    size = quoted(SIZE)  # measured once: it reads every attribute, and is asked for by whoever lists event types
+    connection.execute(
+        f"CREATE TABLE {table} AS SELECT *, {size_of(columns)} AS {size} FROM (SELECT {picked} FROM {events.relation})"
+        f"{order}"
+    )
+    return replace(events, relation=table, columns=columns, has_time=True, size=size)
 
 
 def _spread(now_ms: int) -> str:

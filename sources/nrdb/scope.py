@@ -10,6 +10,7 @@ from typing import Literal
 
 from sources.duckdb.mount_quoting import quoted
 from sources.nrdb.events import TIMESTAMP
+from sources.nrdb.events import Column
 from sources.nrdb.events import Events
 from sources.nrdb.literals import plain_sql
 from sources.nrdb.refused import NotTranslated
@@ -117,7 +118,12 @@ def _size(events: Events | None) -> str:
     """About what NRDB counts: the name and the value of each attribute an event has."""
     if events is None:
         return "0"
-    sizes = [_attribute_size(column.name, column.kind) for column in events.columns]
+    return events.size or size_of(events.columns)
+
+
+def size_of(columns: Sequence[Column]) -> str:
+    """The size of a row in bytes, as SQL over its attributes."""
+    sizes = [_attribute_size(column.name, column.kind) for column in columns]
     return f"({' + '.join(sizes) or '0'})"
 
 
