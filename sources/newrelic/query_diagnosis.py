@@ -14,7 +14,6 @@ from sources.errors import SourceError
 from sources.newrelic.asking import Asking
 from sources.newrelic.names import twins
 from sources.newrelic.query_counts import Counts
-from sources.newrelic.query_counts import Probe
 from sources.newrelic.query_counts import counted
 from sources.newrelic.query_counts import last_seen_text
 from sources.newrelic.query_counts import probe
@@ -104,7 +103,7 @@ async def _explained(case: _Case, *, empty: bool) -> Explained:
     counts = counted(made, await case.rows(made.text))
     if counts is None:
         return _told(said, [made.text])
-    found, asked = await _measured(case, made, counts) if empty else (thin(made, counts), [])
+    found, asked = await _measured(case, counts) if empty else (thin(counts, _read(case.query)), [])
     return _told([*said, *found], [made.text, *asked])
 
 
@@ -113,13 +112,13 @@ def _told(said: Sequence[str], queries: Sequence[str]) -> Explained:
     return Explained(text=text or None, queries=tuple(queries))
 
 
-async def _measured(case: _Case, made: Probe, counts: Counts) -> tuple[list[str], list[str]]:
+async def _measured(case: _Case, counts: Counts) -> tuple[list[str], list[str]]:
     """What the counts say, and what else was asked to say it."""
     if counts.total == 0:
         text = last_seen_text(case.query, int(case.asking.clock() * 1_000))
         rows = await case.rows(text) if text else []
         return [nothing_at_all(schemas_of(case.query), rows)], [text] if text else []
-    found = [*blamed(counts), *thin(made, counts)]
+    found = [*blamed(counts), *thin(counts, _read(case.query))]
     wanted = next((equality(each) for each, rows in counts.conditions if rows == 0), None)
     if wanted is None:
         return found, []
@@ -150,9 +149,14 @@ async def _names(case: _Case, keysets: Mapping[str, Mapping[str, str]]) -> list[
     return [remark.text for remark in remarks if remark.kind not in _LIMITS][:4]
 
 
+def _read(query: Query) -> tuple[str, ...]:
+    """The attributes the query reads."""
+    return tuple(each.name for each in attributes_of(query) if each.name != "timestamp")
+
+
 def _examined(query: Query, keysets: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
     """Attributes the query reads, each followed by those that are called nearly the same."""
     known = {name for keyset in keysets.values() for name in keyset}
-    named = dict.fromkeys(each.name for each in attributes_of(query) if each.name in known and each.name != "timestamp")
+    named = [name for name in _read(query) if name in known]
     examined = dict.fromkeys(name for each in named for name in (each, *sorted(twins(each, known))[:2]))
     return tuple(examined)[:_NAMES_MOST]

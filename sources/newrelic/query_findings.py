@@ -1,12 +1,12 @@
 """Sentences about what was counted: pure, bounded, and safe to show."""
 
+from collections.abc import Collection
 from collections.abc import Sequence
 from typing import Final
 
 from sources.names import nearest
 from sources.newrelic.names import twins
 from sources.newrelic.query_counts import Counts
-from sources.newrelic.query_counts import Probe
 from sources.newrelic.query_counts import text_of
 from sources.nrql.answers_cells import Cells
 from sources.nrql.answers_cells import instant
@@ -48,17 +48,17 @@ def blamed(counts: Counts) -> list[str]:
     return [f"No event passes all conditions together; alone, of {total} events: {kept}."]
 
 
-def thin(made: Probe, counts: Counts) -> list[str]:
-    """Attributes without any value in the window, and those of nearly the same name that have some."""
-    found: list[str] = []
-    for name in made.attributes:
-        if counts.filled.get(name, 1):
-            continue
-        better = [f"{_name(each)} has {counts.filled[each]:,}" for each in _twins(name, counts) if counts.filled[each]]
-        if better or not _twins(name, counts):
-            other = f"; {' and '.join(better)}" if better else ""
-            found.append(f"{_name(name)} is listed but has no value in any of these {counts.total:,} events{other}.")
-    return found[:_THIN]
+def thin(counts: Counts, read: Collection[str]) -> list[str]:
+    """Attributes that are read and have no value in the window, and those of nearly the same name that have some."""
+    empty = [name for name, rows in counts.filled.items() if rows == 0 and name in read]
+    return [_thin(name, counts) for name in empty[:_THIN]]
+
+
+def _thin(name: str, counts: Counts) -> str:
+    better = [each for each in twins(name, counts.filled) if counts.filled[each]]
+    other = " and ".join(f"{_name(each)} has {counts.filled[each]:,}" for each in better)
+    told = f"{_name(name)} is listed but has no value in any of these {counts.total:,} events"
+    return f"{told}; {other}." if other else f"{told}."
 
 
 def equality(condition: Expression) -> Equality | None:
@@ -88,10 +88,6 @@ def unlike(wanted: Equality, rows: Sequence[Row]) -> str | None:
 def _facet(row: Row, attribute: str) -> object:
     told = row.get("facet", row.get(attribute))
     return next(iter(sequence(told)), None) if sequence(told) else told
-
-
-def _twins(name: str, counts: Counts) -> tuple[str, ...]:
-    return twins(name, counts.filled)
 
 
 def _name(name: str) -> str:

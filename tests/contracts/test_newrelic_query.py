@@ -294,6 +294,19 @@ async def test_an_attribute_that_holds_nothing_is_told_beside_its_twin() -> None
     assert "`trace.id` is listed but has no value in any of these 4,765 events; `traceId` has 4,765." in table.diagnosis
 
 
+async def test_a_twin_that_nobody_asked_about_is_not_told() -> None:
+    account = Account(rules={"AS total": [{"total": 9, "passing": 0, "c0": 0, "a0": 9, "a1": 0}], "": [{"count": 0}]})
+    table = await asked(account, "SELECT count(*) FROM Log WHERE traceId LIKE 'x%'")
+    assert table.diagnosis == "No event passes: `traceId LIKE 'x%'` alone removes all 9 of the window."
+
+
+async def test_two_empty_twins_are_told_without_a_better_one() -> None:
+    account = Account(rules={"AS total": [{"total": 9, "passing": 0, "c0": 0, "a0": 0, "a1": 0}], "": [{"count": 0}]})
+    table = await asked(account, "SELECT count(*) FROM Log WHERE trace.id LIKE 'x%'")
+    assert table.diagnosis is not None
+    assert table.diagnosis.endswith("`trace.id` is listed but has no value in any of these 9 events.")
+
+
 async def test_an_unknown_attribute_and_a_number_against_text_are_told_when_nothing_comes() -> None:
     account = Account(rules={"AS total": [{"total": 50, "passing": 0, "c0": 0, "a0": 50}], "": [{"count": 0}]})
     unknown = await asked(account, "SELECT count(*) FROM Transaction WHERE durration > 2")
