@@ -35,17 +35,16 @@ def start() -> "NewRelicAgent | None":
     """Start it for this process, without waiting for anybody. None: its own settings say that it is not to run."""
     settings = _nr.global_settings()
     try:
-        if settings.log_file is None:
-            # By itself it says nothing anywhere: a licence that is refused would never be noticed.
-            _nr.initialize(log_file="stderr", log_level=logging.WARNING)
-        else:
-            _nr.initialize(log_file="stderr" if settings.log_file == "stdout" else None)
+        _nr.initialize()  # a log of its own on standard output comes out on standard error, where that is the wire
     except (OSError, ValueError, ConfigurationError, configparser.Error) as fault:
         _log.warning("the APM agent cannot be started: %s", fault)
         return None
     if not settings.enabled or not (settings.developer_mode or settings.license_key):
         _log.warning("the APM agent does not run: NEW_RELIC_LICENSE_KEY is not set, or monitoring is switched off")
         return None
+    if settings.log_file is None:
+        # By itself it says nothing anywhere, so that a licence which is refused would never be noticed.
+        logging.getLogger("newrelic").propagate = True
     _keep_private(settings)
     _leave_sqlite_alone()
     if settings.app_name == _UNNAMED:
@@ -58,15 +57,12 @@ def _keep_private(settings: Any) -> None:
     settings.strip_exception_messages.enabled = True
     settings.strip_exception_messages.allowlist = []
     settings.application_logging.forwarding.enabled = False
-    settings.application_logging.local_decorating.enabled = False
-    settings.ai_monitoring.record_content.enabled = False
+    settings.ai_monitoring.enabled = False  # it names tools as clients do, also those there are none of
     settings.transaction_tracer.record_sql = "off"
     settings.slow_sql.enabled = False
-    settings.error_collector.capture_source = False
     settings.capture_params = False
-    settings.browser_monitoring.enabled = False
+    settings.browser_monitoring.enabled = False  # there are no pages to put anything into
     settings.attributes.exclude = {*settings.attributes.exclude, *_NEVER_SENT}
-    settings.startup_timeout = 0.0  # else the first call of all would wait for New Relic
 
 
 def _leave_sqlite_alone() -> None:

@@ -89,6 +89,31 @@ async def _described(client: "Client") -> bool:
     return (await client.call_tool("describe_schema", {"schema": "flights"})).is_error
 
 
+async def outlived() -> Any:
+    """What began in one transaction goes on when that is over, though not forgotten."""
+    from newrelic import agent as untyped  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs]
+
+    from server.telemetry_agent import start  # noqa: PLC0415
+
+    newrelic: Any = untyped
+    agent = start()
+    assert agent is not None
+    over = asyncio.Event()
+
+    async def going_on() -> None:
+        await over.wait()
+        with agent.transaction("second"):
+            pass
+
+    with agent.transaction("first"):
+        kept = newrelic.current_transaction()
+        going = asyncio.create_task(going_on())
+        await asyncio.sleep(0)
+    over.set()
+    await going
+    return kept is not None
+
+
 async def spans() -> Any:
     """The SDK's own spans reach whoever set up OpenTelemetry."""
     from opentelemetry import trace  # noqa: PLC0415
@@ -115,7 +140,7 @@ async def spans() -> Any:
 
 
 def main(name: str) -> None:
-    scene = {"defect": defect, "cancelled": cancelled, "spans": spans}[name]
+    scene = {"defect": defect, "cancelled": cancelled, "outlived": outlived, "spans": spans}[name]
     seen = asyncio.run(scene())
     if _TELEMETRY is not None:
         _TELEMETRY.end()

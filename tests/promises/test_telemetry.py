@@ -45,6 +45,24 @@ pytestmark = pytest.mark.anyio
 _ROOT = Path(__file__).parents[2]
 _WITHIN_S = 60
 _TURNS = 6
+_TALKATIVE = """\
+[newrelic]
+developer_mode = true
+capture_params = true
+attributes.include = request.parameters.* request.headers.*
+transaction_tracer.record_sql = raw
+transaction_tracer.transaction_threshold = 0
+strip_exception_messages.enabled = false
+strip_exception_messages.allowlist = sources.errors:UnknownSchema
+application_logging.forwarding.enabled = true
+application_logging.forwarding.context_data.enabled = true
+error_collector.capture_source = true
+ai_monitoring.enabled = true
+ai_monitoring.record_content.enabled = true
+"""
+"""Whatever the agent can be asked to send besides."""
+_NOISY = {"NEW_RELIC_LOG": "stdout", "NEW_RELIC_LOG_LEVEL": "debug"}
+"""Where the wire would be, had it not been claimed."""
 _LICENCE = "d0ce5ec2e7" * 4
 _SECRETS = (
     "PLANTED-GOAL",
@@ -59,6 +77,7 @@ _SECRETS = (
     "PLANTED_TOOL",
     "PLANTED_HANDLE",
     "PLANTED-CONVERSATION",
+    "PLANTED-PARAMETER",
     "FROM flights",
     _LICENCE,
 )
@@ -81,13 +100,17 @@ def _script() -> str:
     return script
 
 
-@pytest.fixture(scope="module", params=["stdio", "http", "http-2025", "sse", "redis"])
+@pytest.fixture(scope="module", params=["stdio", "http", "http-2025", "sse", "redis", "talkative"])
 async def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """A conversation over a transport, and everything that was sent until the server had ended."""
     folder = tmp_path_factory.mktemp("watched")
     sent, environ = watched(folder)
     told = Told(sent)
     environ |= {"NEW_RELIC_LICENSE_KEY": _LICENCE, "UDS_STATE_DIR": str(folder / "state")}
+    file = folder / "newrelic.ini"
+    file.write_text(_TALKATIVE)
+    talkative = {"NEW_RELIC_CONFIG_FILE": str(file), "UDS_LOG_LEVEL": "DEBUG"}
+    environ |= {"talkative": talkative, "stdio": _NOISY}.get(request.param, {})
     with anyio.fail_after(_WITHIN_S), _redis_for(request.param, folder) as more:
         async with _connected(request.param, folder, environ | more) as client:
             await _converse(client, told)
@@ -115,7 +138,7 @@ async def _connected(transport: str, folder: Path, environ: dict[str, str]) -> A
         return
     serving = UdsProcess(folder, environ, arguments=("--legacy-sse",) if transport == "sse" else ())
     with uds_processes([serving]):
-        address = f"{serving.address}/mcp"
+        address = f"{serving.address}/mcp?token=PLANTED-PARAMETER"
         over = sse_client(f"{serving.address}/sse") if transport == "sse" else address
         async with Client(over, mode="legacy" if transport in {"sse", "http-2025"} else "auto") as client:
             yield client
@@ -286,6 +309,15 @@ def test_a_call_that_is_given_up_takes_no_other_with_it(tmp_path: Path) -> None:
     }
     assert Counter(_tool_of(each) for each in sent.transactions()) == {"describe_schema": 2, "run_query": 2}
     assert sent.errors() == []
+
+
+def test_a_task_that_outlives_the_call_it_began_in_gets_a_transaction_of_its_own(tmp_path: Path) -> None:
+    """As a session does that the first request of a client began."""
+    _, sent = _scene("outlived", tmp_path)
+    assert [each["name"] for each in sent.transactions()] == [
+        "OtherTransaction/MCP/first",
+        "OtherTransaction/MCP/second",
+    ]
 
 
 def test_the_spans_of_the_sdk_still_reach_who_asked_for_them(tmp_path: Path) -> None:
