@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from sources.newrelic.names import place_of
 from sources.newrelic.names import twins
 from sources.newrelic.profile_run import profile_attribute
 from sources.newrelic.vocabulary import Vocabulary
+from sources.newrelic.vocabulary import looked_at
 from sources.newrelic.window import Window
 from sources.newrelic.window import instant
 from sources.newrelic.window import window_until
@@ -153,6 +155,19 @@ def test_a_point_of_a_metric_is_one_number_where_its_type_has_one() -> None:
 )
 def test_the_value_of_a_facet_is_found_in_every_recorded_shape(row: dict[str, Any], value: object) -> None:
     assert answered.facet(row, ("c",)) == value
+
+
+def test_counts_are_whole_and_not_negative_whatever_they_are() -> None:
+    odd: list[Any] = [None, "7", True, -3, -3.5, math.inf, math.nan, {}, 7, 7.0, 2**70]
+    assert [answered.count(each) for each in odd] == [0, 0, 1, 0, 0, 0, 0, 0, 7, 7, 2**70]
+
+
+def test_words_are_read_of_the_whole_window_only_where_that_is_little() -> None:
+    window = Window(begin_ms=0, end_ms=86_400_000)
+    assert looked_at(window, 10) == window
+    last_hour = Window(begin_ms=82_800_000, end_ms=86_400_000)
+    assert looked_at(window, 2_000_000) == looked_at(window, None) == last_hour
+    assert looked_at(Window(begin_ms=5, end_ms=7), None) == Window(begin_ms=5, end_ms=7)
 
 
 def test_percentiles_are_found_by_whole_and_by_decimal_keys() -> None:
