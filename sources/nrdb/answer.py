@@ -57,6 +57,8 @@ def _raw(plan: Plan, rows: Rows) -> list[dict[str, Any]]:
 def _keys(plan: Plan, rows: Rows) -> list[dict[str, Any]]:
     """Attributes that have a value in the window; a cell's placeholder is the kind of its attribute."""
     counts = rows["rows"][0][1:] if rows.get("rows") else ()
+    if len(counts) == 1 and not isinstance(counts[0], int):
+        counts = tuple(each == "1" for each in cast("str | None", counts[0]) or "")  # one look at all of them
     return [
         {"key": cell.key, "type": cell.placeholder} for cell, count in zip(plan.cells, counts, strict=False) if count
     ]

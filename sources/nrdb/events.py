@@ -46,6 +46,8 @@ class Events:
     """There is a column `timestamp`. Without it no window can be asked for."""
     size: str | None = None
     """SQL that says how large a row is, where that was measured before. None: it is measured when it is asked for."""
+    present: str | None = None
+    """SQL of a BIT: which attributes a row has, in the order of their names. None: they are counted one by one."""
 
     @cached_property
     def kinds(self) -> dict[str, Kind]:

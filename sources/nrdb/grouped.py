@@ -9,6 +9,7 @@ from typing import Final
 
 from sources.duckdb.mount_quoting import quoted
 from sources.nrdb.events import TIMESTAMP
+from sources.nrdb.facets import FACETS_MOST
 from sources.nrdb.facets import Facets
 from sources.nrdb.facets import faceted
 from sources.nrdb.keys import key_of
@@ -32,6 +33,7 @@ from sources.nrql.tree import Selected
 LIMIT_MOST: Final = 5_000
 _FACET_LIMIT: Final = 10
 _BUCKET: Final = '"uds:b"'
+_PLACES: Final = tuple(f'"uds:f{place}"' for place in range(FACETS_MOST))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +48,10 @@ class Grouped:
     where: str
     limit: int
 
-    @property
-    def values(self) -> str:
-        return ", ".join([*(measure.sql for measure in self.measures), "count(*)"])
-
-    @property
-    def places(self) -> list[str]:
-        """The columns of the facets."""
-        return [f'"uds:f{place}"' for place in range(len(self.facets.sqls) if self.facets else 0)]
+    values: str
+    """What is selected, and `count(*)` behind it."""
+    places: tuple[str, ...]
+    """The columns of the facets."""
 
     def events(self, name: str, window: Window | None) -> str:
         """The rows as a named part of a statement: attributes in use, facets and the bucket of each."""
@@ -99,14 +97,17 @@ def grouped(query: Query, origin: Origin, setting: Setting, *, limit: int | None
         is_approximate=setting.is_approximate,
     )
     measures = tuple(measured(item.value, asked) for item in query.select)
+    facets = None if query.facet is None else faceted(query, query.facet, asked)
     return Grouped(
         origin=origin,
         measures=measures,
         cells=tuple(cell(item, measure) for item, measure in zip(query.select, measures, strict=True)),
-        facets=None if query.facet is None else faceted(query, query.facet, asked),
+        facets=facets,
         buckets=found,
         where="" if query.where is None else f" WHERE {condition(query.where, origin.scope)}",
         limit=rows_of(query.limit, limit or _FACET_LIMIT),
+        values=", ".join([*(measure.sql for measure in measures), "count(*)"]),
+        places=_PLACES[: len(facets.sqls) if facets else 0],
     )
 
 
@@ -142,31 +143,29 @@ def _span(found: Buckets | None, window: Window | None) -> str | None:
 def steps(query: Grouped, compare_ms: int | None) -> tuple[Step, ...]:
     """All texts that the answer needs."""
     window = query.origin.window
-    found = [Step(name="rows", sql=_rows(query)), *_rest(query, None)]
-    if query.facets is not None and query.buckets is not None:
-        found.append(Step(name="top", sql=_top(query)))
+    begun = f"WITH {query.events('uds:e', window)}"
+    picking = f"{begun}{query.picked(whole=False)}" if query.facets else begun
+    found = [Step(name="rows", sql=_rows(query, begun, picking))]
+    if query.facets is not None:
+        found.append(_rest(query, picking, "uds:e"))
+        if query.buckets is not None:
+            found.append(Step(name="top", sql=_top(query, picking)))
     if query.facets is not None or query.buckets is not None or compare_ms is not None:
-        found.append(
-            Step(
-                name="empty", sql=f'WITH {query.events("uds:e", window)} SELECT {query.values} FROM "uds:e" WHERE false'
-            )
-        )
+        found.append(Step(name="empty", sql=f'{begun} SELECT {query.values} FROM "uds:e" WHERE false'))
     if query.where:
         found.append(Step(name="inspected", sql=f"SELECT count(*) FROM {query.origin.rows(window)}"))
     if compare_ms is not None:
-        earlier = query.origin.earlier(compare_ms)
-        found += [Step(name="before.rows", sql=_before(query, earlier)), *_rest(query, earlier)]
+        found += _before(query, picking, query.origin.earlier(compare_ms))
     return tuple(found)
 
 
-def _rows(query: Grouped) -> str:
-    begun = f"WITH {query.events('uds:e', query.origin.window)}"
+def _rows(query: Grouped, begun: str, picking: str) -> str:
     if query.facets is None and query.buckets is None:
         return f'{begun} SELECT {query.values} FROM "uds:e"'
     if query.facets is None:
         return f'{begun} SELECT {_BUCKET}, {query.values} FROM "uds:e" GROUP BY {_BUCKET} ORDER BY {_BUCKET}'
     if query.buckets is not None:
-        return f"{begun}{query.picked(whole=False)} {_per_facet(query, 'uds:e')}"
+        return f"{picking} {_per_facet(query, 'uds:e')}"
     shown = [*query.places, *(f'"uds:v{place}"' for place in range(len(query.measures))), '"uds:n"']
     return f'{begun}{query.picked(whole=True)} SELECT {", ".join(shown)} FROM "uds:t" ORDER BY {_order(query)}'
 
@@ -175,10 +174,9 @@ def _order(query: Grouped) -> str:
     return f'"uds:r" DESC NULLS LAST, {", ".join(query.places)}'
 
 
-def _top(query: Grouped) -> str:
+def _top(query: Grouped, picking: str) -> str:
     """The picked facets in their order."""
-    begun = f"WITH {query.events('uds:e', query.origin.window)}{query.picked(whole=False)}"
-    return f'{begun} SELECT {", ".join(query.places)} FROM "uds:t" ORDER BY {_order(query)}'
+    return f'{picking} SELECT {", ".join(query.places)} FROM "uds:t" ORDER BY {_order(query)}'
 
 
 def _per_facet(query: Grouped, rows: str) -> str:
@@ -188,24 +186,19 @@ def _per_facet(query: Grouped, rows: str) -> str:
     return f"SELECT {', '.join(by)}, {query.values} FROM {joined} GROUP BY {', '.join(by)}"
 
 
-def _before(query: Grouped, earlier: Window) -> str:
+def _before(query: Grouped, picking: str, earlier: Window) -> list[Step]:
     """The earlier window; its facets are those that the window itself picked."""
     if query.facets is None:
-        begun = f"WITH {query.events('uds:e', earlier)}"
         by = f" GROUP BY {_BUCKET}" if query.buckets else ""
-        return f'{begun} SELECT {f"{_BUCKET}, " if query.buckets else ""}{query.values} FROM "uds:e"{by}'
-    both = f"{query.events('uds:e', query.origin.window)}{query.picked(whole=False)}, {query.events('uds:q', earlier)}"
-    return f"WITH {both} {_per_facet(query, 'uds:q')}"
+        bucket = f"{_BUCKET}, " if query.buckets else ""
+        begun = f"WITH {query.events('uds:e', earlier)}"
+        return [Step(name="before.rows", sql=f'{begun} SELECT {bucket}{query.values} FROM "uds:e"{by}')]
+    both = f"{picking}, {query.events('uds:q', earlier)}"
+    return [Step(name="before.rows", sql=f"{both} {_per_facet(query, 'uds:q')}")]
 
 
-def _rest(query: Grouped, earlier: Window | None) -> tuple[Step, ...]:
+def _rest(query: Grouped, picking: str, rows: str) -> Step:
     """Totals and what the picked facets leave over, for each bucket when there are buckets."""
-    if query.facets is None:
-        return ()
-    rows = "uds:e" if earlier is None else "uds:q"
-    begun = f"WITH {query.events('uds:e', query.origin.window)}{query.picked(whole=False)}"
-    if earlier is not None:
-        begun += f", {query.events('uds:q', earlier)}"
     bucket = [_BUCKET] if query.buckets else []
     inside = ", ".join(['"uds:i"', *bucket])
     marked = (
@@ -213,7 +206,7 @@ def _rest(query: Grouped, earlier: Window | None) -> tuple[Step, ...]:
         f' FROM "uds:t") AS "uds:m" ON {query.same(rows, "uds:m")}'
     )
     sql = (
-        f'{begun} SELECT grouping("uds:i"), "uds:i", {"".join(f"{each}, " for each in bucket)}{query.values}'
+        f'{picking} SELECT grouping("uds:i"), "uds:i", {"".join(f"{each}, " for each in bucket)}{query.values}'
         f" FROM ({marked}) GROUP BY GROUPING SETS (({inside}), ({', '.join(bucket)}))"
     )
-    return (Step(name="rest" if earlier is None else "before.rest", sql=sql),)
+    return Step(name="rest", sql=sql)

@@ -78,9 +78,9 @@ def _aggregated(query: Query, origin: Origin, setting: Setting) -> Events:
 def _named(found: Grouped) -> list[tuple[str, Sort]]:
     facets = found.facets
     named: list[tuple[str, Sort]] = []
-    for name, sort in zip(facets.names, facets.sorts, strict=True) if facets else ():
-        named.append((name, sort))
-    named += [(cell.key, measure.sort) for cell, measure in zip(found.cells, found.measures, strict=True)]
+    if facets is not None:
+        named.extend(zip(facets.names, facets.sorts, strict=True))
+    named.extend(zip((cell.key for cell in found.cells), (each.sort for each in found.measures), strict=True))
     if found.buckets is not None:
         named.append((TIMESTAMP, "numeric"))
     return named

@@ -18,7 +18,9 @@ from sources.nrdb.events import TIMESTAMP
 from sources.nrdb.events import Column
 from sources.nrdb.events import Events
 from sources.nrdb.events import event_form
+from sources.nrdb.scope import PRESENT
 from sources.nrdb.scope import SIZE
+from sources.nrdb.scope import present_of
 from sources.nrdb.scope import size_of
 
 _DAY_MS: Final = 86_400_000
@@ -93,12 +95,13 @@ def _table(connection: duckdb.DuckDBPyConnection, view: View, number: int, shift
         columns = (Column(name=TIMESTAMP, kind="numeric"), *columns)
     table = f"main.{quoted(f'uds:events {number}')}"
     order = f" ORDER BY {quoted(TIMESTAMP)}" if events.has_time else ""
-    size = quoted(SIZE)  # measured once: it reads every attribute, and is asked for by whoever lists event types
+    # Measured once: both read every attribute, and are asked for by whoever lists event types.
+    size, present = quoted(SIZE), quoted(PRESENT)
     connection.execute(
-        f"CREATE TABLE {table} AS SELECT *, {size_of(columns)} AS {size} FROM (SELECT {picked} FROM {events.relation})"
-        f"{order}"
+        f"CREATE TABLE {table} AS SELECT *, {size_of(columns)} AS {size}, {present_of(columns)} AS {present} "
+        f"FROM (SELECT {picked} FROM {events.relation}){order}"
     )
-    return replace(events, relation=table, columns=columns, has_time=True, size=size)
+    return replace(events, relation=table, columns=columns, has_time=True, size=size, present=present)
 
 
 def _spread(now_ms: int) -> str:

@@ -156,6 +156,8 @@ def _histogram(call: Call, asked: Asked) -> Measure:
 
     def read(found: object) -> object:
         named = cast("dict[object, object]", found if isinstance(found, dict) else {})
+        if not all(str(place).isdigit() for place in named):  # what runs the text gives so many keys, and no more
+            raise NotTranslated("the histogram has too many buckets", call.span.start, "Ask for at most 200 buckets.")
         counts = {int(str(place)): count for place, count in named.items()}
         return {edge_text(edge): counts.get(place, 0) for place, edge in enumerate(edges)}
 

@@ -17,6 +17,7 @@ from sources.nrdb.origin import within
 from sources.nrdb.plan import Cell
 from sources.nrdb.plan import Step
 from sources.nrdb.refused import NotTranslated
+from sources.nrdb.scope import PRESENT
 from sources.nrdb.scope import Value
 from sources.nrdb.values import condition
 from sources.nrdb.values import value
@@ -81,12 +82,23 @@ def keyset(query: Query, origin: Origin) -> tuple[tuple[Cell, ...], tuple[Step, 
     """One cell for each attribute; the text counts the values that each has in the window."""
     if query.facet or query.timeseries or query.compare_with:
         raise NotTranslated("keyset() with FACET, TIMESERIES or COMPARE WITH is not run locally", query.span.start)
+    lone = origin.scope.events[0] if len(origin.scope.events) == 1 and not origin.scope.variables else None
+    if lone is not None and lone.present is not None:
+        return _present(query, origin, lone)
     names = sorted({name for each in origin.scope.events for name in each.kinds})
     found = [(name, origin.scope.attribute(Name(name=name))) for name in names]
     where = "" if query.where is None else f" WHERE {condition(query.where, origin.scope)}"
     counts = ", ".join(["count(*)", *(f"count({sql})" for _, (sql, _) in found)])
     cells = tuple(Cell(key=name, placeholder=sort) for name, (_, sort) in found)
     return cells, (Step(name="rows", sql=f"SELECT {counts} FROM {origin.rows(origin.window)}{where}"),)
+
+
+def _present(query: Query, origin: Origin, events: Events) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
+    """As `keyset`, where each row knows what it has: one look at it instead of one count for each attribute."""
+    where = "" if query.where is None else f" WHERE {condition(query.where, origin.scope)}"
+    counted = f"count(*), CAST(bit_or({origin.scope.special(PRESENT)}) AS VARCHAR)"
+    cells = tuple(Cell(key=name, placeholder=events.kinds[name]) for name in sorted(events.kinds))
+    return cells, (Step(name="rows", sql=f"SELECT {counted} FROM {origin.rows(origin.window)}{where}"),)
 
 
 def event_types(setting: Setting, window: Window | None) -> tuple[Step, ...]:

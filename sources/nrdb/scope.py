@@ -24,6 +24,7 @@ Value = tuple[str, Sort]
 NOTHING: Final[Value] = ("NULL", "null")
 EVENT_TYPE: Final = "uds:type"
 SIZE: Final = "uds:size"
+PRESENT: Final = "uds:present"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Scope:
     variables: dict[str, Value] = field(default_factory=dict[str, Value])
     used: dict[str, Sort] = field(default_factory=dict[str, Sort])
     specials: dict[str, None] = field(default_factory=dict[str, None])
-    """`EVENT_TYPE` and `SIZE`, when they are read."""
+    """`EVENT_TYPE`, `SIZE` and `PRESENT`, when they are read."""
 
     @property
     def has_time(self) -> bool:
@@ -94,10 +95,7 @@ def relation(events: Sequence[Events], scope: Scope, names: Iterable[str], condi
 
 def _columns(events: Events | None, scope: Scope, names: Iterable[str]) -> str:
     picked = [_column(events, name, scope.used[name]) for name in names]
-    picked += [
-        f"{_typed(events) if special == EVENT_TYPE else _size(events)} AS {quoted(special)}"
-        for special in scope.specials
-    ]
+    picked += [f"{_SPECIAL[special](events)} AS {quoted(special)}" for special in scope.specials]
     return ", ".join(picked)
 
 
@@ -125,6 +123,20 @@ def size_of(columns: Sequence[Column]) -> str:
     """The size of a row in bytes, as SQL over its attributes."""
     sizes = [_attribute_size(column.name, column.kind) for column in columns]
     return f"({' + '.join(sizes) or '0'})"
+
+
+def _present(events: Events | None) -> str:
+    return (events and events.present) or "CAST(NULL AS BIT)"
+
+
+def present_of(columns: Sequence[Column]) -> str:
+    """Which attributes a row has, as SQL for a BIT in the order of their names."""
+    names = sorted(column.name for column in columns)
+    marks = [f"CASE WHEN {quoted(name)} IS NULL THEN '0' ELSE '1' END" for name in names]
+    return f"CAST({' || '.join(marks)} AS BIT)"
+
+
+_SPECIAL: Final[dict[str, Callable[[Events | None], str]]] = {EVENT_TYPE: _typed, SIZE: _size, PRESENT: _present}
 
 
 def _attribute_size(name: str, kind: str) -> str:
