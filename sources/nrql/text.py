@@ -34,7 +34,7 @@ from sources.nrql.words import spelled
 
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
-_RAW: Final = re.compile(r"(?:[^'\\\n\t\r]|\\[^'\n\t\r])*\\(?:[^'\\\n\t\r]|\\[^'\n\t\r])*")
+_RAW: Final = re.compile(r"(?=[^\\]*\\)(?:[^'\\\n\t\r]|\\[^'\n\t\r])*")
 
 _NOT: Final = 3
 _COMPARES: Final = 4
@@ -277,7 +277,9 @@ def _argument(argument: Argument) -> str:
 
 
 def _captured(argument: Argument) -> str:
-    return _pattern(argument.value.value) if isinstance(argument.value, Text) else _argument(argument)
+    if isinstance(argument.value, Text) and argument.label is None:
+        return _pattern(argument.value.value)
+    return _argument(argument)
 
 
 def _pattern(value: str) -> str:
