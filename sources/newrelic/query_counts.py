@@ -39,6 +39,8 @@ class Probe:
     text: str
     conditions: tuple[Expression, ...]
     """What WHERE puts together with AND; those that hold a statement of their own are left out."""
+    is_one_condition: bool
+    """WHERE is nothing but the one of `conditions`, so that whatever passes it passes WHERE."""
     attributes: tuple[str, ...]
 
 
@@ -59,12 +61,13 @@ def probe(query: Query, attributes: Sequence[str]) -> Probe | None:
     if query.join or query.variables or not all(isinstance(source, Name) for source in query.sources):
         return None
     parts = tuple(each for each in conjuncts(query.where) if not _holds_statement(each))[:_CONDITIONS_MOST]
-    whole = query.where is not None and not _holds_statement(query.where)
+    whole = query.where is not None and len(conjuncts(query.where)) > 1 and not _holds_statement(query.where)
     texts = list(attributes)
     while True:
         text = printed(_counting(query, parts, texts, whole=whole))
         if len(text) <= TEXT_CHARS:
-            return Probe(text=text, conditions=parts, attributes=tuple(texts))
+            alone = len(parts) == 1 and parts[0] == query.where
+            return Probe(text=text, conditions=parts, is_one_condition=alone, attributes=tuple(texts))
         if texts:
             texts.pop()
         elif parts:
@@ -80,10 +83,15 @@ def counted(made: Probe, rows: Sequence[Row]) -> Counts | None:
     row = rows[0]
     return Counts(
         total=count(row["total"]),
-        passing=count(row["passing"]) if "passing" in row else None,
+        passing=_passing(made, row),
         conditions=tuple((each, count(row[f"c{at}"])) for at, each in enumerate(made.conditions) if f"c{at}" in row),
         filled={name: count(row[f"a{at}"]) for at, name in enumerate(made.attributes) if f"a{at}" in row},
     )
+
+
+def _passing(made: Probe, row: Row) -> int | None:
+    told = row.get("c0" if made.is_one_condition else "passing")
+    return None if told is None else count(told)
 
 
 def conjuncts(where: Expression | None) -> list[Expression]:

@@ -1,8 +1,10 @@
 """Names of entities in a filter, where the events carry only GUIDs: found by a search, and written in their place."""
 
+import asyncio
 from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -24,6 +26,7 @@ NAMES: Final = ("entityName", "entity.name", "appName")
 GUIDS: Final = ("entityGuid", "entity.guid")
 """Attributes that hold its GUID, the likelier filled first."""
 _NAMES_MOST: Final = 5
+_WITHIN_S: Final = 10.0
 _GUIDS_MOST: Final = 50
 """More would not fit into a statement, which has at most 4,096 characters."""
 
@@ -40,17 +43,27 @@ async def by_guid(asking: Asking, statement: Statement, *, left_s: float) -> tup
     if not isinstance(source, Name) or not 0 < len(named) <= _NAMES_MOST:
         return statement, ()
     try:
-        keyset = {attribute.name for attribute in await asking.catalogue.keyset(source.name)}
-        guid = next((name for name in GUIDS if name in keyset), None)
-        wanted = [each for each in named if each[0] not in keyset]
-        if guid is None or not wanted:
-            return statement, ()
-        found = {each: await guids_named(asking, each[1], within_s=left_s) for each in wanted}
-    except SourceError:
+        async with asyncio.timeout(min(left_s, _WITHIN_S)):
+            guid, found = await _looked_up(asking, source.name, tuple(named), left_s)
+    except (SourceError, TimeoutError):
+        return statement, ()
+    if not found:
         return statement, ()
     usable = {each: entities for each, entities in found.items() if 0 < len(entities) <= _GUIDS_MOST}
     written = replace(statement, where=_written(statement.where, usable, guid))
-    return written, tuple(_told(each, found[each], guid, source.name) for each in wanted)
+    return written, tuple(_told(each, entities, guid, source.name) for each, entities in found.items())
+
+
+async def _looked_up(
+    asking: Asking, schema: str, named: Sequence[tuple[str, str]], left_s: float
+) -> tuple[str, Mapping[tuple[str, str], Collection[Entity]]]:
+    """The attribute that holds GUIDs, and the entities of each name that events of the schema do not carry."""
+    keyset = {attribute.name for attribute in await asking.catalogue.keyset(schema)}
+    guid = next((name for name in GUIDS if name in keyset), None)
+    if guid is None:
+        return "", {}
+    wanted = [each for each in named if each[0] not in keyset]
+    return guid, {each: await guids_named(asking, each[1], within_s=left_s) for each in wanted}
 
 
 def _told(named: tuple[str, str], entities: Collection[Entity], guid: str, schema: str) -> str:

@@ -273,6 +273,21 @@ async def test_conditions_that_only_together_remove_everything_are_counted_alone
     )
 
 
+async def test_conditions_that_events_pass_are_not_blamed() -> None:
+    account = Account(rules={"AS total": [{"total": 10, "c0": 3, "a0": 9, "a1": 9}], "": [{"max.duration": 0}]})
+    table = await asked(account, "SELECT max(duration) FROM Transaction WHERE appName = 'a'")
+    assert table.diagnosis == "3 of 10 events pass WHERE; what is selected of them gives this result."
+    assert "passing" not in account.asked[1]
+
+
+async def test_a_condition_that_cannot_be_counted_is_not_taken_for_passed() -> None:
+    account = Account(rules={"AS total": [{"total": 10, "c0": 3, "a0": 9, "a1": 9}], "": [{"count": 0}]})
+    where = "appName = 'a' AND name IN (SELECT uniques(name) FROM Log)"
+    assert (await asked(account, f"SELECT count(*) FROM Transaction WHERE {where}")).diagnosis != (
+        "3 of 10 events pass WHERE; what is selected of them gives this result."
+    )
+
+
 async def test_an_empty_window_says_when_the_newest_event_came() -> None:
     account = Account(
         rules={"AS total": [{"total": 0}], r"latest\(timestamp\)": [{"seen": 1_699_000_000_000}], "": [{"count": 0}]}
