@@ -165,7 +165,9 @@ class NerdGraph:
         """Id and name of each account the key may query; asked once."""
         if self._accounts is None:
             answer = await self.graphql(ACCOUNTS, within_s=within_s)
-            self._accounts = tuple(_accounts(answer))
+            self._accounts = tuple(
+                (number, self._carrier.key.without(name, most=80)) for number, name in _accounts(answer)
+            )
         return self._accounts
 
     def statistics(self) -> Statistics:

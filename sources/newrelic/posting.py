@@ -3,7 +3,6 @@
 The key travels in one header to one address; redirects are not followed.
 """
 
-import importlib.util
 import json
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -21,7 +20,6 @@ from sources.newrelic.faults import Setback
 from sources.newrelic.faults import Trouble
 from sources.newrelic.faults import graph_errors
 from sources.newrelic.redaction import Secret
-from sources.newrelic.redaction import hush
 from sources.newrelic.regions import Endpoint
 
 ANSWER_BYTES: Final = 64 * 2**20
@@ -90,9 +88,10 @@ class Posting:
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
-            hush()
+            # HTTP/1.1 on purpose: over HTTP/2 httpcore 1.0.9 tells nobody of a request that is given up. New Relic
+            # would go on working, and what it still sends fills the connection's window until all others stand still.
             self._client = httpx.AsyncClient(
-                http2=importlib.util.find_spec("h2") is not None,
+                http2=False,
                 transport=self._transport,
                 limits=httpx.Limits(
                     max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE, keepalive_expiry=_IDLE_S

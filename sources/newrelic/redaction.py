@@ -1,7 +1,6 @@
 """What must not be seen is not: the key never turns into text by accident, and text from outside is bounded."""
 
 import hashlib
-import logging
 import re
 from typing import Final
 
@@ -12,7 +11,6 @@ _ODD: Final = re.compile(r"[^\x21-\x7e]")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _KEYS: Final = re.compile(r"\bNR[A-Z]{2}-[A-Za-z0-9]{6,}")
 """What keys of New Relic look like, whosever they are."""
-_TALKATIVE: Final = ("hpack", "h2", "hpack.hpack", "hpack.table")
 
 
 class Secret:
@@ -45,9 +43,3 @@ class Secret:
         line = _CONTROLS.sub(" ", text[: most * 4].replace(self._text, NOT_SHOWN)).strip()
         line = _KEYS.sub(NOT_SHOWN, line)
         return line if len(line) <= most else f"{line[: most - 1]}\u2026"
-
-
-def hush() -> None:
-    """Keep libraries that log headers on the wire from doing so, whatever the log level of the process."""
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
