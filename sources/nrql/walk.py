@@ -70,12 +70,12 @@ def nested(query: Query) -> Iterator[Nested]:
 
 
 def queries(statement: Statement) -> Iterator[Query]:
-    """The statement and all that are nested in it, the outermost first."""
+    """The statement and all that are nested in it: the outermost first, each before those inside it."""
     waiting = [statement] if isinstance(statement, Query) else []
     while waiting:
         query = waiting.pop()
         yield query
-        waiting.extend(each.query for each in nested(query))
+        waiting.extend(reversed([each.query for each in nested(query)]))
 
 
 def checked_height(query: Query) -> None:
