@@ -381,7 +381,7 @@ def test_partial_answers_and_messages_are_told() -> None:
     answers = answered(
         "SELECT count(*) FROM A",
         {"count": 1},
-        metadata={"messages": ["take\x1b[31m care", "", 7]},
+        metadata={"messages": ["take\x1b[31m\n\n care", "", 7]},
         rawResponse={"performanceStats": {"omittedCount": 1200, "exceedsRetentionWindow": True}},
     )
     assert answers.remarks == (
