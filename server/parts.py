@@ -87,8 +87,7 @@ async def open_parts(settings: Settings, prestarted: DuckDBSource | None = None)
         stack.push_async_callback(histories.aclose)
         watchers: list[Callable[[str], None]] = []
         changed = partial(_tell_each, watchers)
-        if embedded is not None:  # only files: hosts start servers that nobody asks, and New Relic counts queries
-            _warm(stack, embedded)
+        _warm(stack, embedded)
         notes = Notes(sessions, changed)
         stack.push_async_callback(notes.settled)
         ports = Ports(
@@ -159,8 +158,13 @@ def _tell_each(watchers: list[Callable[[str], None]], uri: str) -> None:
         watcher(uri)
 
 
-def _warm(stack: AsyncExitStack, source: Source) -> None:
-    """Look at what there is while the host still says hello, so that the first question finds a catalogue."""
+def _warm(stack: AsyncExitStack, source: Source | None) -> None:
+    """Look at what files there are while the host still says hello, so that the first question finds a catalogue.
+
+    Files only: hosts start servers that nobody asks, and New Relic counts queries.
+    """
+    if source is None:
+        return
     looking = asyncio.create_task(_look(source))
 
     async def stop() -> None:
