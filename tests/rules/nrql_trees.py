@@ -43,7 +43,7 @@ TYPICAL = (
     "SELECT keyset() FROM Transaction SINCE 1 day ago",
     "SELECT percentage(count(*), WHERE error IS true) AS 'errors' FROM Transaction FACET name SINCE 2 hours ago",
     "SELECT filter(count(*), WHERE `http.statusCode` >= 500) AS bad, count(*) FROM Transaction WHERE host LIKE 'a%'",
-    "SELECT max(rpm) FROM (SELECT count(*) AS rpm FROM Transaction TIMESERIES 1 minute) SINCE 1 day ago",
+    "SELECT max(rpm) FROM (SELECT count(*) AS rpm FROM Transaction TIMESERIES 1 minute) SINCE 3 hours ago",
     "FROM Metric SELECT uniques(metricName, 1000) WHERE metricName NOT LIKE 'newrelic.%' SINCE 1 day ago",
 )
 """Short statements as they are asked all day; measured by bench/nrql_bench.py."""
