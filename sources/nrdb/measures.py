@@ -194,7 +194,9 @@ def _rate(call: Call, asked: Asked) -> Measure:
     inner = call.arguments[0].value
     if not is_aggregate(inner):
         raise NotTranslated("rate() of an attribute is not run locally", call.span.start, "Use rate(sum(x), 1 minute).")
-    sql, _ = _scalar(inner, asked)
+    sql, sort = _scalar(inner, asked)
+    if sort not in ("numeric", "null"):
+        raise NotTranslated("rate() of what is no number", inner.span.start)
     return Measure(sql=f"({sql} * {call.arguments[1].value.ms!r} / {asked.span_ms})", sort="numeric")
 
 

@@ -27,6 +27,7 @@ from sources.nrql.tree import Query
 from sources.nrql.tree import Star
 
 _ROWS: Final = 100
+_DIRECTIONS: Final = {False: " ASC NULLS LAST", True: " DESC NULLS LAST"}
 _TIES: Final = 8
 """So many columns decide the order of rows of one moment, so that pages neither repeat nor lose any."""
 
@@ -46,21 +47,23 @@ def columns(query: Query, origin: Origin) -> tuple[tuple[str, Value], ...]:
 def rows(query: Query, origin: Origin, found: tuple[tuple[str, Value], ...], limit: int | None = None) -> str:
     """The text that gives the rows, each column under its key."""
     where = "" if query.where is None else f" WHERE {condition(query.where, origin.scope)}"
-    order = _order(query, origin, [sql for _, (sql, _) in found])
+    order = _order(query, origin, len(found))
     offset = f" OFFSET {rows_of(query.offset, 0)}" if query.offset else ""
     shown = ", ".join(f'{sql} AS "uds:v{place}"' for place, (_, (sql, _)) in enumerate(found))
     most = rows_of(query.limit, limit or _ROWS)
     return f"SELECT {shown} FROM {origin.rows(origin.window)}{where}{order} LIMIT {most}{offset}"
 
 
-def _order(query: Query, origin: Origin, selected: list[str]) -> str:
+def _order(query: Query, origin: Origin, selected: int) -> str:
+    """By what ORDER BY says, else the newest first; rows that are equal in that by what is selected."""
+    # A bare constant would be the place of a column to DuckDB, or an error.
     orders = [
-        f"{value(each.value, origin.scope)[0]} {'DESC' if each.descending else 'ASC'} NULLS LAST"
+        f"(CASE WHEN true THEN {value(each.value, origin.scope)[0]} END){_DIRECTIONS[each.descending]}"
         for each in query.order_by
     ]
     if not orders and origin.scope.has_time and origin.scope.events:
         orders = [f"{origin.scope.time('ORDER BY', 0)} DESC NULLS LAST"]
-    ties = [each for each in dict.fromkeys(selected) if each != "NULL"][:_TIES] if orders else []
+    ties = [f'"uds:v{place}"' for place in range(min(selected, _TIES))] if orders else []
     return f" ORDER BY {', '.join([*orders, *ties])}" if orders else ""
 
 

@@ -195,9 +195,8 @@ def test_times_of_the_day_follow_the_zone_of_the_statement(nrdb: LocalNrdb) -> N
             [[1, 2]],
         ),  # or are null
         (
-            "FROM (FROM (FROM Hit SELECT count(*) AS c FACET app, ok LIMIT 9) SELECT sum(c) AS s FACET app LIMIT 9)"
-            " SELECT max(s)",
-            [2],
+            "FROM (FROM (FROM Hit SELECT count(*) AS c FACET app, ok LIMIT 9) SELECT sum(c) AS s) SELECT max(s)",
+            [5],
         ),
         (
             "FROM Hit JOIN (FROM HitError SELECT count(*) AS e FACET app AS o) ON app = o SELECT count(*), latest(e)",
