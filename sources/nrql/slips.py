@@ -50,8 +50,6 @@ _REMEDIES: Final = {
     "ago": "write SINCE 1 hour ago",
     "{": "put a value in place of the template variable",
     ";": "send one statement at a time",
-    "]": "remove it, or open it with '['",
-    ")": "remove it, or open it with '('",
     "show": "SHOW EVENT TYPES stands alone; a statement begins with SELECT or FROM",
 }
 
@@ -101,8 +99,11 @@ def _unclosed(cursor: Cursor) -> int | None:
 
 
 def _remedy(cursor: Cursor, place: int) -> str:
+    """What to write instead; empty when the text may well be NRQL that is only not known here."""
     word = cursor.words[place]
     before = cursor.words[place - 1] if place else ""
+    if word == ")" and cursor.words[:place].count("(") <= cursor.words[:place].count(")"):
+        return "remove it, or open it with '('"
     for each in (word, before):
         if each in _REMEDIES and (each == word or each in _LEADING):
             return _REMEDIES[each]
@@ -113,9 +114,8 @@ def _remedy(cursor: Cursor, place: int) -> str:
         return f"did you mean {meant.upper()}?"
     if word in RESERVED:
         return f"a name that reads `{word}` needs backticks"
-    if cursor.kinds[place] == WORD and cursor.kinds[place - 1] == NUMBER:
-        return "a name that begins with a digit needs backticks"
-    return ""
+    is_glued = cursor.kinds[place] == WORD and cursor.kinds[place - 1] == NUMBER
+    return "a name that begins with a digit needs backticks" if is_glued else ""
 
 
 def _meant(word: str, known: tuple[str, ...]) -> str:

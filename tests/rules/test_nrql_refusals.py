@@ -182,3 +182,20 @@ def test_errors_bring_nothing_along_that_is_long_or_does_not_print() -> None:
     with pytest.raises(NrqlError) as caught:
         parse("SELECT a FROM T " + "x" * 5_000 + "\x1b")
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT average(apm.service.%) FROM Metric",
+        "SELECT sum(a) FROM T NEWCLAUSE 5",
+        "SELECT a FROM T WHERE a SOUNDSLIKE 'x'",
+        "SELECT a FROM T SINCE epoch",
+        "SELECT a FROM T WHERE",
+    ],
+)
+def test_what_may_be_newer_than_this_has_no_remedy(text: str) -> None:
+    """Whoever sends statements may then leave the judgement to New Relic."""
+    with pytest.raises(NrqlError) as caught:
+        parse(text)
+    assert caught.value.remedy == ""
