@@ -226,7 +226,8 @@ def _expression(node: Expression, least: int) -> str:  # noqa: PLR0911, PLR0912,
         case Nested():
             return f"({_query(node.query)})"
         case Where():
-            return _line("WHERE", _expression(node.condition, 0), "" if node.alias is None else _alias(node.alias))
+            label = "" if node.alias is None else f"AS {literal(node.alias)}"
+            return _line("WHERE", _expression(node.condition, 0), label)
 
 
 def _enclosed(text: str, strength: int, least: int) -> str:

@@ -65,7 +65,7 @@ WRITTEN = {
     ),
     "cases": (
         "SELECT count(*) FROM T FACET CASES (WHERE a < 1 AS 'fast', WHERE a >= 1 and b = 2) OR name",
-        "SELECT count(*) FROM T FACET cases(WHERE a < 1 AS fast, WHERE a >= 1 AND b = 2) OR name",
+        "SELECT count(*) FROM T FACET cases(WHERE a < 1 AS 'fast', WHERE a >= 1 AND b = 2) OR name",
     ),
     "funnel": (
         "SELECT funnel(session, WHERE a = 'x' AS 'Step 1', WHERE a = 'y' AS 'Step 2') FROM PageView",
