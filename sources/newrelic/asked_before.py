@@ -1,10 +1,12 @@
 """Which event types the user asked about lately, from New Relic's own history of their queries."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
 from typing import Final
+from typing import TypeGuard
 
 from sources.errors import SourceError
 from sources.newrelic.asking import Asking
@@ -19,6 +21,8 @@ from sources.nrql.parse import parse
 QUERIES_MOST: Final = 200
 KEPT_S: Final = 600.0
 _WITHIN_S: Final = 10.0
+_OURS: Final = re.compile(r"\bSINCE \d{13} UNTIL \d{13}\b")
+"""How this source says a window: what it measured itself is nothing that a person asked about."""
 
 
 async def familiar(asking: Asking) -> Mapping[str, int]:
@@ -50,7 +54,11 @@ def counted(answer: Mapping[str, Any], account: int) -> dict[str, int]:
     told = mapping(mapping(mapping(answer).get("actor")).get("queryHistory"))
     asked = [mapping(each) for each in sequence(told.get("nrql"))[:QUERIES_MOST]]
     own = [each.get("query") for each in asked if account in sequence(each.get("accountIds"))]
-    return dict(Counter(schema for text in own if isinstance(text, str) for schema in _schemas(text)))
+    return dict(Counter(schema for text in own if _is_asked(text) for schema in _schemas(text)))
+
+
+def _is_asked(text: Any) -> TypeGuard[str]:
+    return isinstance(text, str) and _OURS.search(text) is None
 
 
 def _schemas(text: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from sources.errors import SourceError
 from sources.newrelic import answered
 from sources.newrelic import listing
 from sources.newrelic import profile
+from sources.newrelic.asked_before import counted
 from sources.newrelic.asking import Asking
 from sources.newrelic.catalogue import Catalogue
 from sources.newrelic.describe_run import describe_schema
@@ -206,6 +207,15 @@ def test_names_that_can_be_asked_about_are_printable_and_bounded() -> None:
     assert all(is_usable(name) for name in ("a", "a b", "http:x", "größe", "x" * 255, "Custom/Thing[a]"))
     odd = ["", " ", "a\nb", "a\x00", "a`b", "x" * 256, "a\u202eb", "a\u200bb", None, 7, ["a"]]
     assert not any(is_usable(name) for name in odd)
+
+
+def test_what_this_source_asked_itself_is_not_what_a_person_asked_about() -> None:
+    texts = [
+        "SELECT count(*) FROM Log SINCE 1 day ago",
+        f"SELECT count(*) FROM Span {window_until(1_760_000_000.0, 60.0).clause}",
+    ]
+    history = [{"accountIds": [1], "query": text} for text in texts]
+    assert counted({"actor": {"queryHistory": {"nrql": history}}}, 1) == {"Log": 1}
 
 
 def test_metrics_are_schemas_of_their_own() -> None:
