@@ -109,7 +109,7 @@ class Carrier:
             if isinstance(flight.question, Statement):
                 key = (flight.question.account, flight.question.text)
                 wait_s = self.pace.wait_s(key, ahead=ahead)
-                if self.clock() + wait_s > flight.deadline_s:
+                if wait_s > 0 and self.clock() + wait_s > flight.deadline_s:
                     flight.land(QuotaSpent("the limit of NRQL statements per minute is used up", round(wait_s, 1)))
                     continue
                 ahead.append(key)

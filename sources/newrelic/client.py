@@ -21,6 +21,7 @@ from typing import cast
 import httpx
 
 from sources.errors import AccessDenied
+from sources.errors import QueryTimeout
 from sources.errors import SourceError
 from sources.errors import SourceUnreachable
 from sources.newrelic.batching import loads
@@ -39,6 +40,7 @@ from sources.newrelic.polling import Polling
 from sources.newrelic.posting import ANSWER_BYTES
 from sources.newrelic.posting import Posting
 from sources.newrelic.redaction import Secret
+from sources.newrelic.refusals import NARROWER
 from sources.newrelic.refusals import AccountRefused
 from sources.newrelic.regions import Endpoint
 from sources.newrelic.retrying import Retrying
@@ -195,10 +197,11 @@ class NerdGraph:
     async def _outcome(self, question: Question, within_s: float, progress: Progress) -> Outcome:
         if self._closed:
             raise SourceUnreachable("the connection to New Relic was closed")
-        deadline_s = self._clock() + within_s
-        flight = self._boarded(question, deadline_s, progress)
+        if within_s <= 0:
+            return QueryTimeout(0.0, NARROWER)
+        flight = self._boarded(question, self._clock() + within_s, progress)
         try:
-            await asyncio.wait({flight.outcome}, timeout=max(within_s, 0.0))
+            await asyncio.wait({flight.outcome}, timeout=within_s)
             return flight.outcome.result() if flight.over else self._carrier.late(flight, within_s)
         finally:
             flight.leave(progress)

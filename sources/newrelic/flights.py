@@ -24,7 +24,7 @@ TIMEOUT_S: Final = (5, 120)
 LASTING_TIMEOUT_S: Final = 10
 """After so long a lasting query goes on by itself, and is polled."""
 
-Stage = Literal["waiting", "asking", "reading", "pausing", "polling"]
+Stage = Literal["gathered", "waiting", "asking", "reading", "pausing", "polling"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class Flight:
     """When the last of the callers gives up; of the client's clock."""
     callers: int = 0
     watching: list[Progress] = field(default_factory=list[Progress])
-    stage: Stage = "waiting"
+    stage: Stage = "gathered"
     trouble: Trouble | None = None
     """Why the latest attempt failed."""
     slow: int = 0

@@ -4,6 +4,7 @@ The key travels in one header to one address; redirects are not followed.
 """
 
 import json
+import re
 from collections.abc import Callable
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -30,6 +31,8 @@ _AT_ONCE: Final = 25
 _RETRY_AFTER_MOST_S: Final = 3_600.0
 
 _TOO_MANY: Final = 429
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Written so, a character may be there by half only."""
 _PASSING: Final = {_TOO_MANY, 500}
 _BROKEN_FROM: Final = 502
 _PERMANENT: Final[dict[int, Kind]] = {401: "key", 402: "unpaid", 403: "denied", 413: "large"}
@@ -148,9 +151,25 @@ def _parsed(body: bytes) -> Mapping[str, Any] | None:
     """None: it is no JSON object. Integers are exact, whatever their size."""
     try:
         answer: object = json.loads(body)
+        if _HALF.search(body):
+            answer = _encodable(answer)
     except (ValueError, RecursionError):
         return None
     return cast("Mapping[str, Any]", answer) if isinstance(answer, dict) else None
+
+
+def _encodable(value: object) -> object:
+    """With a question mark for each half of a character, which JSON can hold and no answer of ours could."""
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case list():
+            return [_encodable(each) for each in cast("list[object]", value)]
+        case dict():
+            items = cast("dict[str, object]", value).items()
+            return {key.encode(errors="replace").decode(): _encodable(each) for key, each in items}
+        case _:
+            return value
 
 
 def _unreadable(body: bytes) -> str:

@@ -164,13 +164,16 @@ async def test_a_request_that_nobody_waits_for_is_ended() -> None:
         assert far.graph.statistics().under_way == 0
 
 
-async def test_who_asks_what_was_just_given_up_is_answered() -> None:
+@pytest.mark.parametrize("turns", range(8))
+async def test_who_asks_what_is_just_being_given_up_is_answered(turns: int) -> None:
     reached, released, reply = held()
     async with nerdgraph(reply) as far:
         leaving = asyncio.create_task(far.graph.nrql(1, "SELECT 1 FROM X", within_s=10))
         await asyncio.wait_for(reached.wait(), 5)
         leaving.cancel()
         released.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
         again = await far.graph.nrql(1, "SELECT 1 FROM X", within_s=10)
         assert again.container["results"] == [{"asked": "SELECT 1 FROM X"}]
 
@@ -237,6 +240,20 @@ async def test_numbers_come_back_as_they_were_sent() -> None:
     assert row["id"] == 9223372036854775809
     assert row["x"] != row["x"]
     assert row["y"] == float("-inf")
+
+
+async def test_half_a_character_does_not_come_through() -> None:
+    body = b'{"data": {"actor": {"a0": {"nrql": {"results": [{"x\\ud800": "\\uDC00y", "z": "\\ud83d\\ude00"}]}}}}}'
+    async with nerdgraph(failing(httpx.Response(200, content=body))) as far:
+        found = await far.graph.nrql(1, "SELECT 1 FROM X", within_s=10)
+    assert found.container["results"] == [{"x?": "?y", "z": "\N{GRINNING FACE}"}]
+
+
+async def test_who_has_no_time_left_asks_nothing() -> None:
+    async with nerdgraph() as far:
+        for within_s in (0.0, -3.0):
+            assert isinstance(await failure(far, within_s=within_s), QueryTimeout)
+    assert far.asked == []
 
 
 async def test_a_text_that_is_no_statement_brings_its_whole_answer() -> None:

@@ -75,3 +75,7 @@ def test_a_secret_shows_and_keeps_nothing() -> None:
 def test_keys_of_others_in_messages_are_not_shown_either() -> None:
     shown = Secret(KEY).without("of NRAK-ABCDEFGH1234 and NRII-0123456789abc")
     assert shown == f"of {NOT_SHOWN} and {NOT_SHOWN}"
+
+
+def test_a_key_that_looks_like_none_is_not_shown_either() -> None:
+    assert Secret("odd+key").without("the key odd+key is bad") == f"the key {NOT_SHOWN} is bad"

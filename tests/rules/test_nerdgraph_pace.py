@@ -87,9 +87,11 @@ async def test_3000_statements_of_an_account_go_in_a_minute_and_no_more() -> Non
 async def test_who_must_wait_is_not_overtaken_by_who_competes_and_keeps_nobody_else() -> None:
     time = ManualTime()
     pace = _pace(time)
-    requests: list[list[Key]] = [[(1, f"{n}.{k}") for k in range(4)] for n in range(3)]  # 12: the minute is used up
-    went = await _gone(pace, time, [*requests, [(1, "late")], [(2, "other")], [(1, "later")]], 0)
-    assert [keys[0][1] for _, keys in went] == ["0.0", "1.0", "2.0", "other", "late", "later"]
+    # 11 of the 12 statements of this minute: there is room for the one that comes last, and it must not take it.
+    requests: list[list[Key]] = [[(1, f"{n}.{k}") for k in range(4 if n < 2 else 3)] for n in range(3)]
+    late: list[Key] = [(1, f"late {k}") for k in range(2)]
+    went = await _gone(pace, time, [*requests, late, [(2, "other")], [(1, "later")]], 0)
+    assert [keys[0][1] for _, keys in went] == ["0.0", "1.0", "2.0", "other", "late 0", "later"]
 
 
 async def test_a_place_that_is_given_up_is_free_again() -> None:
