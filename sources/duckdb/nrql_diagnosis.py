@@ -13,6 +13,7 @@ from sources.errors import QueryRejected
 from sources.nrdb.events import Events
 from sources.nrdb.plan import Plan
 from sources.nrdb.plan import Row
+from sources.nrdb.plan import Step
 from sources.nrdb.translate import translate
 from sources.nrql.text import expression_text
 from sources.nrql.tree import Argument
@@ -27,7 +28,7 @@ from sources.nrql.tree import Star
 from sources.nrql.tree import Statement
 from sources.nrql.tree import Where
 
-Run = Callable[[str], Awaitable[list[Row]]]
+Run = Callable[[Step], Awaitable[list[Row]]]
 
 _CONDITIONS: Final = 8
 _SHOWN_CHARS: Final = 120
@@ -89,7 +90,7 @@ async def _counted(
         probe = translate(asked, events, now_ms=0, default_ms=None)
     except QueryRejected:
         return None
-    found = await run(probe.steps[0].sql)
+    found = await run(probe.steps[0])
     return [int(str(count)) for count in found[0][: 1 + len(conditions)]]
 
 

@@ -44,6 +44,8 @@ class Events:
     columns: tuple[Column, ...]
     has_time: bool
     """There is a column `timestamp`. Without it no window can be asked for."""
+    extent_ms: tuple[int, int] | None = None
+    """The first and the last instant of its rows. None: not known without looking."""
     size: str | None = None
     """SQL that says how large a row is, where that was measured before. None: it is measured when it is asked for."""
     present: str | None = None

@@ -14,6 +14,7 @@ from sources.nrdb.facets import Facets
 from sources.nrdb.facets import faceted
 from sources.nrdb.keys import key_of
 from sources.nrdb.measures import measured
+from sources.nrdb.measures_shaped import ASK
 from sources.nrdb.measures_shaped import Asked
 from sources.nrdb.measures_shaped import Measure
 from sources.nrdb.origin import Origin
@@ -151,7 +152,7 @@ def steps(query: Grouped, compare_ms: int | None) -> tuple[Step, ...]:
         if query.buckets is not None:
             found.append(Step(name="top", sql=_top(query, picking)))
     if query.facets is not None or query.buckets is not None or compare_ms is not None:
-        found.append(Step(name="empty", sql=f'{begun} SELECT {query.values} FROM "uds:e" WHERE false'))
+        found.append(_empty(query, begun))
     if query.where:
         found.append(Step(name="inspected", sql=f"SELECT count(*) FROM {query.origin.rows(window)}"))
     if compare_ms is not None:
@@ -168,6 +169,13 @@ def _rows(query: Grouped, begun: str, picking: str) -> str:
         return f"{picking} {_per_facet(query, 'uds:e')}"
     shown = [*query.places, *(f'"uds:v{place}"' for place in range(len(query.measures))), '"uds:n"']
     return f'{begun}{query.picked(whole=True)} SELECT {", ".join(shown)} FROM "uds:t" ORDER BY {_order(query)}'
+
+
+def _empty(query: Grouped, begun: str) -> Step:
+    """What no rows give. Mostly that is known, and the engine need not be asked."""
+    if any(measure.nothing is ASK for measure in query.measures):
+        return Step(name="empty", sql=f'{begun} SELECT {query.values} FROM "uds:e" WHERE false')
+    return Step(name="empty", sql="", known=((*(measure.nothing for measure in query.measures), 0),))
 
 
 def _order(query: Grouped) -> str:

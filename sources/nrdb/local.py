@@ -88,7 +88,10 @@ class LocalNrdb:
         with self._turn:
             cursor = self._connection.cursor()
         try:
-            return {step.name: cursor.execute(step.sql).fetchall() for step in plan.steps}
+            return {
+                step.name: list(step.known) if step.known is not None else cursor.execute(step.sql).fetchall()
+                for step in plan.steps
+            }
         except duckdb.Error as fault:
             reason = str(fault).partition("\n")[0][:300]
             raise NotTranslated(f"the local engine could not run it: {reason}") from fault

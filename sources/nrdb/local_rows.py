@@ -75,33 +75,47 @@ def loaded(
 
 def _shift_ms(connection: duckdb.DuckDBPyConnection, views: tuple[View, ...], now_ms: int) -> int:
     """One span for all, so that what happened together still does."""
-    newest: list[int] = []
-    for view in views:
-        events = event_form(view.name, view.relation, view.columns, time=view.time)
-        if events.has_time:
-            row = connection.execute(f"SELECT max({quoted(TIMESTAMP)}) FROM {events.relation}").fetchone()
-            newest += [int(row[0])] if row is not None and row[0] is not None else []
+    newest = [extent[1] for view in views if view.time and (extent := _extent(connection, _timed(view))) is not None]
     return now_ms - _STEP_MS - max(newest) if newest else 0
+
+
+def _timed(view: View) -> str:
+    """The instants of a view alone."""
+    only = [(name, kind) for name, kind in view.columns if name == view.time]
+    return event_form(view.name, view.relation, only, time=view.time).relation
+
+
+def _extent(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[int, int] | None:
+    at = quoted(TIMESTAMP)
+    row = connection.execute(f"SELECT min({at}), max({at}) FROM {relation}").fetchone()
+    return None if row is None or row[0] is None else (int(row[0]), int(row[1]))
 
 
 def _table(connection: duckdb.DuckDBPyConnection, view: View, number: int, shift_ms: int, now_ms: int) -> Events:
     events = event_form(view.name, view.relation, view.columns, time=view.time, shift_ms=shift_ms)
-    picked, columns = "*", events.columns
+    columns, at = events.columns, ""
     if not events.has_time:
-        picked = f"{_spread(now_ms)} AS {quoted(TIMESTAMP)}, * EXCLUDE ({quoted(TIMESTAMP)})"
         columns = tuple(column for column in columns if column.name != TIMESTAMP)
-        if columns == events.columns:
-            picked = picked.partition(", *")[0] + ", *"
+        at = f"{_spread(now_ms)} AS {quoted(TIMESTAMP)}, "
+    picked = at + ", ".join(quoted(column.name) for column in columns)
+    if not events.has_time:
         columns = (Column(name=TIMESTAMP, kind="numeric"), *columns)
     table = f"main.{quoted(f'uds:events {number}')}"
-    order = f" ORDER BY {quoted(TIMESTAMP)}" if events.has_time else ""
     # Measured once: both read every attribute, and are asked for by whoever lists event types.
     size, present = quoted(SIZE), quoted(PRESENT)
     connection.execute(
         f"CREATE TABLE {table} AS SELECT *, {size_of(columns)} AS {size}, {present_of(columns)} AS {present} "
-        f"FROM (SELECT {picked} FROM {events.relation}){order}"
+        f"FROM (SELECT {picked} FROM {events.relation}) ORDER BY {quoted(TIMESTAMP)}"
     )
-    return replace(events, relation=table, columns=columns, has_time=True, size=size, present=present)
+    return replace(
+        events,
+        relation=table,
+        columns=columns,
+        has_time=True,
+        extent_ms=_extent(connection, table),
+        size=size,
+        present=present,
+    )
 
 
 def _spread(now_ms: int) -> str:

@@ -120,18 +120,20 @@ def _chosen(call: Call, asked: Asked) -> Measure:
 def _count(call: Call, asked: Asked) -> Measure:
     (argument,) = plain(call, 1, 1)
     if isinstance(argument, (Star, Number, Text, Truth)):
-        return Measure(sql=f"count(*){asked.filter}", sort="numeric")
+        return Measure(sql=f"count(*){asked.filter}", sort="numeric", nothing=0)
     sql, sort = value(argument, asked.scope)
-    return Measure(sql="0" if sort == "null" else f"count({sql}){asked.filter}", sort="numeric")
+    return Measure(sql="0" if sort == "null" else f"count({sql}){asked.filter}", sort="numeric", nothing=0)
 
 
-def _numeric(template: str, otherwise: str, placeholder: object = None) -> Callable[[Call, Asked], Measure]:
+def _numeric(
+    template: str, otherwise: str, placeholder: object = None, nothing: object = None
+) -> Callable[[Call, Asked], Measure]:
     """An aggregate of numbers. `otherwise`: what it is of anything else. `placeholder`: what an empty bucket says."""
 
     def made(call: Call, asked: Asked) -> Measure:
         sql, sort = value(plain(call, 1, 1)[0], asked.scope)
         shown = template.format(sql, asked.filter) if sort == "numeric" else otherwise
-        return Measure(sql=shown, sort="numeric", placeholder=placeholder)
+        return Measure(sql=shown, sort="numeric", placeholder=placeholder, nothing=nothing)
 
     return made
 
@@ -143,7 +145,7 @@ def _newest(function: str) -> Callable[[Call, Asked], Measure]:
         at = asked.scope.time(f"{call.function}()", call.span.start)
         if sort == "null":
             return Measure(sql="NULL", sort="null")
-        return Measure(sql=f"{function}({sql}, {at}){asked.filter}", sort=sort)
+        return Measure(sql=f"{function}({sql}, {at}){asked.filter}", sort=sort, nothing=None)
 
     return made
 
@@ -160,10 +162,12 @@ def _unique_count(call: Call, asked: Asked) -> Measure:
         counted, kept = f"row({', '.join(known)})", filtered(asked.where, f"({some})")
     exact = f"count(DISTINCT {counted}){kept}"
     if not asked.is_approximate:
-        return Measure(sql=exact, sort="numeric")
+        return Measure(sql=exact, sort="numeric", nothing=0)
     text = counted if len(known) == 1 else f"CAST({counted} AS VARCHAR)"
     sketched = f"approx_count_distinct({text}){kept}"
-    return Measure(sql=f"(CASE WHEN {exact} <= {_EXACT_UNIQUES} THEN {exact} ELSE {sketched} END)", sort="numeric")
+    return Measure(
+        sql=f"(CASE WHEN {exact} <= {_EXACT_UNIQUES} THEN {exact} ELSE {sketched} END)", sort="numeric", nothing=0
+    )
 
 
 def _filter(call: Call, asked: Asked) -> Measure:
@@ -176,7 +180,7 @@ def _percentage(call: Call, asked: Asked) -> Measure:
     if not isinstance(inner, Call) or inner.function not in ("count", "sum", "uniquecount"):
         raise NotTranslated("percentage() of this function is not run locally", call.span.start, "Use count(*).")
     part = measured(inner, asked.narrowed(condition(where, asked.scope)))
-    return Measure(sql=f"(100e0 * {part.sql} / nullif({measured(inner, asked).sql}, 0))", sort="numeric")
+    return Measure(sql=f"(100e0 * {part.sql} / nullif({measured(inner, asked).sql}, 0))", sort="numeric", nothing=None)
 
 
 def _pair(call: Call) -> tuple[Expression, Expression]:
@@ -211,18 +215,18 @@ def _end(call: Call, asked: Asked) -> Measure:
 
 def _bytes(call: Call, asked: Asked) -> Measure:
     plain(call, 0, 0)
-    return Measure(sql=f"coalesce(sum({row_size(asked.scope)}){asked.filter}, 0)", sort="numeric")
+    return Measure(sql=f"coalesce(sum({row_size(asked.scope)}){asked.filter}, 0)", sort="numeric", nothing=0)
 
 
 _EXACT_UNIQUES: Final = 256
 _AGGREGATES: Final[dict[str, Callable[[Call, Asked], Measure]]] = {
     "count": _count,
-    "sum": _numeric("coalesce(sum({0}){1}, 0)", "0"),
+    "sum": _numeric("coalesce(sum({0}){1}, 0)", "0", nothing=0),
     "average": _numeric("avg({0}){1}", "CAST(NULL AS DOUBLE)", 0),
     "min": _numeric("min({0}){1}", "CAST(NULL AS DOUBLE)"),
     "max": _numeric("max({0}){1}", "CAST(NULL AS DOUBLE)"),
-    "stddev": _numeric("coalesce(stddev_pop({0}){1}, 0)", "0", 0),
-    "stdvar": _numeric("coalesce(var_pop({0}){1}, 0)", "0", 0),
+    "stddev": _numeric("coalesce(stddev_pop({0}){1}, 0)", "0", 0, 0),
+    "stdvar": _numeric("coalesce(var_pop({0}){1}, 0)", "0", 0, 0),
     "latest": _newest("arg_max"),
     "earliest": _newest("arg_min"),
     "uniquecount": _unique_count,

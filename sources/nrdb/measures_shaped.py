@@ -18,6 +18,7 @@ from sources.nrql.tree import Number
 from sources.nrql.tree import Unary
 
 Read = Callable[[object], object]
+ASK: Final = object()
 
 _UNIQUES: Final = 1_000
 _UNIQUES_MOST: Final = 10_000
@@ -36,6 +37,8 @@ class Measure:
     """None: the value is as it comes."""
     placeholder: object = None
     """What NRDB says in a bucket of time without rows, where that is not what the SQL gives for no rows."""
+    nothing: object = ASK
+    """What the SQL gives for no rows, as far as that is known; `ASK` otherwise."""
     single: str | None = None
     """SQL of the number it stands for inside an expression, where it has a shape of its own outside."""
 
@@ -100,6 +103,7 @@ def _quantiles(call: Call, asked: Asked, points: Sequence[str]) -> Measure:
         sort="numeric",
         read=read,
         placeholder=dict.fromkeys(points, 0),
+        nothing=None,
         single=f"({listed})[1]" if len(points) == 1 else None,
     )
 
@@ -118,7 +122,7 @@ def _apdex(call: Call, asked: Asked) -> Measure:
     satisfied, frustrated = f"{sql} <= {real_sql(limit)}", f"{sql} > {real_sql(4 * limit)}"
     tolerated = f"NOT ({satisfied}) AND NOT ({frustrated})"
     counts = ", ".join(f"count(*){filtered(asked.where, f'({each})')}" for each in (satisfied, tolerated, frustrated))
-    return Measure(sql=f"[{counts}]", sort="numeric", read=_scored)
+    return Measure(sql=f"[{counts}]", sort="numeric", read=_scored, nothing=None)
 
 
 def _scored(found: object) -> object:
@@ -138,7 +142,7 @@ def _uniques(call: Call, asked: Asked) -> Measure:
     if sort == "null":
         return Measure(sql="CAST([] AS BIGINT[])", sort="null", read=_listed)
     kept = filtered(asked.where, f"{sql} IS NOT NULL")
-    return Measure(sql=f"list_sort(list(DISTINCT {sql}){kept})[:{most}]", sort=sort, read=_listed)
+    return Measure(sql=f"list_sort(list(DISTINCT {sql}){kept})[:{most}]", sort=sort, read=_listed, nothing=None)
 
 
 def _listed(found: object) -> object:
@@ -161,7 +165,7 @@ def _histogram(call: Call, asked: Asked) -> Measure:
         counts = {int(str(place)): count for place, count in named.items()}
         return {edge_text(edge): counts.get(place, 0) for place, edge in enumerate(edges)}
 
-    return Measure(sql=counted, sort="numeric", read=read)
+    return Measure(sql=counted, sort="numeric", read=read, nothing=None)
 
 
 def bucketed(sql: str, width: float, buckets: int, start: float) -> str:

@@ -16,6 +16,8 @@ class Step:
 
     name: str
     sql: str
+    known: "tuple[Row, ...] | None" = None
+    """The rows, where they are known without running anything; `sql` is empty then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,14 +105,24 @@ def _present(query: Query, origin: Origin, events: Events) -> tuple[tuple[Cell, 
 
 
 def event_types(setting: Setting, window: Window | None) -> tuple[Step, ...]:
-    """The event types that have rows in the window."""
+    """The event types that have rows in the window; where their extent tells, nothing is looked up."""
     setting.schemas.update(dict.fromkeys(setting.events))
-    found = [
-        f"SELECT {plain_sql(each.name)} WHERE EXISTS (SELECT 1 FROM {each.relation}{_within(each, window)})"
-        for each in setting.events.values()
-    ]
+    found: list[str] = []
+    for each in setting.events.values():
+        known = _has_rows(each, window)
+        if known is None:
+            bounded = within(window) if window is not None and each.has_time else ""
+            found.append(f"SELECT {plain_sql(each.name)} WHERE EXISTS (SELECT 1 FROM {each.relation}{bounded})")
+        elif known:
+            found.append(f"SELECT {plain_sql(each.name)}")
     return (Step(name="rows", sql=" UNION ALL ".join(found)),) if found else ()
 
 
-def _within(events: Events, window: Window | None) -> str:
-    return within(window) if window is not None and events.has_time else ""
+def _has_rows(events: Events, window: Window | None) -> bool | None:
+    """Whether there are rows in the window; None when the extent does not tell."""
+    if events.extent_ms is None:
+        return None
+    first, last = events.extent_ms
+    if window is None or window[0] <= first < window[1] or window[0] <= last < window[1]:
+        return True
+    return None if first < window[0] and last >= window[1] else False
