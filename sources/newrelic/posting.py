@@ -95,6 +95,7 @@ class Posting:
             # would go on working, and what it still sends fills the connection's window until all others stand still.
             self._client = httpx.AsyncClient(
                 http2=False,
+                trust_env=self._endpoint.url.startswith("https:"),  # plain http goes to this machine, not to a proxy
                 transport=self._transport,
                 limits=httpx.Limits(
                     max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE, keepalive_expiry=_IDLE_S

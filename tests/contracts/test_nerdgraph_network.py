@@ -114,6 +114,20 @@ async def test_a_connection_serves_one_request_after_the_other() -> None:
     assert len(connections) == 1
 
 
+async def test_plain_http_to_this_machine_goes_to_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(_ANSWER) + _ANSWER)
+        await writer.drain()
+
+    async with listening(serve) as graph:
+        answered = await graph.nrql(1, "SELECT 1 FROM X", within_s=10)
+    assert answered.container["results"] == [{"n": 1}]
+
+
 async def test_a_request_that_is_given_up_is_given_up_for_new_relic_too() -> None:
     reached = asyncio.Event()
     left = asyncio.Event()
