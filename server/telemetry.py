@@ -123,7 +123,8 @@ def begin(settings: Settings) -> "Telemetry | None":
     telemetry = Telemetry(agent)
     from server.telemetry_segments import instrument  # noqa: PLC0415 - as above
 
-    instrument(agent, telemetry.meter, redis=settings.store == "redis")
+    using_newrelic = settings.newrelic_key is not None
+    instrument(agent, telemetry.meter, redis=settings.store == "redis", newrelic=using_newrelic)
     return telemetry
 
 

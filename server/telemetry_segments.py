@@ -38,9 +38,13 @@ class _Watched:
     method: Callable[..., Awaitable[Any]]
 
 
-def instrument(agent: "Agent", meter: Meter, *, redis: bool) -> Callable[[], None]:
-    """Watch from now on, in this process. Returns what ends it. `redis`: also what only those need who use it."""
-    watched = [*_watched(agent, meter, redis=redis), *(_watched_redis(agent, meter) if redis else ())]
+def instrument(agent: "Agent", meter: Meter, *, redis: bool = False, newrelic: bool = False) -> Callable[[], None]:
+    """Watch from now on, in this process. Returns what ends it. `redis`, `newrelic`: whether they are used."""
+    watched = [*_watched(agent, meter, redis=redis)]
+    if redis:
+        watched += _watched_redis(agent, meter)
+    if newrelic:
+        watched += _watched_newrelic(agent, meter)
     before = [(each.owner, each.name, vars(each.owner)[each.name]) for each in watched]
     for each in watched:
         setattr(each.owner, each.name, each.method)
@@ -78,6 +82,15 @@ def _watched_redis(agent: "Agent", meter: Meter) -> Iterator[_Watched]:
     yield _Watched(SharedJournal, "compact", _commit(meter, SharedJournal.compact))
 
 
+def _watched_newrelic(agent: "Agent", meter: Meter) -> Iterator[_Watched]:
+    """The agent's own hooks see only requests, which carry the questions of many calls and belong to none."""
+    from sources.newrelic.client import NerdGraph  # noqa: PLC0415 - an HTTP client that most servers never need
+
+    asked = _timed(meter, "newrelic/statements", NerdGraph.nrql)
+    yield _Watched(NerdGraph, "nrql", _segment(agent, asked, "NRDB", "nrql"))
+    yield _Watched(NerdGraph, "graphql", _segment(agent, NerdGraph.graphql, "NRDB", "graphql"))
+
+
 def _command(*parts: Any) -> str:
     return str(parts[0])
 
@@ -97,6 +110,20 @@ def _segment_named(
     async def watched(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with agent.segment(product, operation(*args)):
             return await method(self, *args, **kwargs)
+
+    return watched
+
+
+def _timed(meter: Meter, name: str, method: Method[S, P, R]) -> Method[S, P, R]:
+    """Also those that fail: waiting for nothing is waiting too."""
+
+    @functools.wraps(method)
+    async def watched(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        began_s = time.perf_counter()
+        try:
+            return await method(self, *args, **kwargs)
+        finally:
+            meter.time(name, time.perf_counter() - began_s)
 
     return watched
 

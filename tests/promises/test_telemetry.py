@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -30,7 +31,6 @@ from mcp import StdioServerParameters
 from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from mcp.shared.subscriptions import ResourceUpdated
-from mcp_types import TextContent
 
 from tests.apm_sent import Sent
 from tests.apm_sent import watched
@@ -45,6 +45,7 @@ pytestmark = pytest.mark.anyio
 _ROOT = Path(__file__).parents[2]
 _WITHIN_S = 60
 _TURNS = 6
+_USER_KEY = "NRAK-SIMULATED"
 _TALKATIVE = """\
 [newrelic]
 developer_mode = true
@@ -404,12 +405,33 @@ async def test_a_server_whose_agent_cannot_start_says_so_and_serves(
     assert "Traceback" not in said
 
 
-async def test_the_key_of_the_source_is_not_sent(tmp_path: Path) -> None:
+@contextmanager
+def _simulator() -> Generator[dict[str, str]]:
+    """What a server must be told to ask a simulated New Relic."""
+    pytest.importorskip("graphql", reason="the simulator is an extra")
+    command = [_script(), "simulate", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        try:
+            found = next(filter(None, (re.search(r"listening: (http://\S+)", line) for line in running.stderr)))
+            yield {"NEW_RELIC_REGION": found[1], "NEW_RELIC_API_KEY": _USER_KEY, "NEW_RELIC_ACCOUNT_ID": "1"}
+        finally:
+            running.terminate()
+
+
+async def test_what_is_asked_of_new_relic_is_a_segment_of_the_call_and_neither_key_nor_nrql_is_sent(
+    tmp_path: Path,
+) -> None:
     sent, environ = watched(tmp_path)
-    key = "NRAK-PLANTEDPLANTEDPLANTED"
-    environ |= {"NEW_RELIC_API_KEY": key, "NEW_RELIC_ACCOUNT_ID": "1234567", "UDS_STATE_DIR": str(tmp_path / "state")}
-    async with _connected("stdio", tmp_path, environ) as client:
-        answer = await client.call_tool("cache", {"action": "status"})
-        assert isinstance(answer.content[0], TextContent)
-    assert sent.events()
-    assert key not in sent.text
+    with _simulator() as simulated, anyio.fail_after(_WITHIN_S):
+        environ |= {"UDS_STATE_DIR": str(tmp_path / "state")} | simulated
+        async with _connected("stdio", tmp_path, environ) as client:
+            query = "SELECT count(*) FROM flights WHERE carrier = 'PLANTED_LITERAL' SINCE 1 week ago"
+            asked = {"source": "newrelic", "dialect": "nrql", "query": query}
+            answer = await client.call_tool("run_query", asked)
+            assert not answer.is_error, answer.content
+    (called,) = (each for each in sent.transactions() if _tool_of(each) == "run_query")
+    assert called["uds.source"] == "newrelic"
+    assert called["databaseCallCount"] >= 1
+    assert sent.metrics()["Custom/uds/newrelic/statements"][0] == sent.metrics()["Datastore/operation/NRDB/nrql"][0]
+    assert [secret for secret in (*_SECRETS, _USER_KEY, "SELECT", "SINCE") if secret in sent.text] == []

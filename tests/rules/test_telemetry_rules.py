@@ -89,8 +89,10 @@ class Notebook:
 
 
 @asynccontextmanager
-async def _watched(notebook: Notebook, meter: Meter, *, redis: bool = False) -> AsyncGenerator[None]:
-    undo = instrument(notebook, meter, redis=redis)
+async def _watched(
+    notebook: Notebook, meter: Meter, *, redis: bool = False, newrelic: bool = False
+) -> AsyncGenerator[None]:
+    undo = instrument(notebook, meter, redis=redis, newrelic=newrelic)
     try:
         yield
     finally:
@@ -273,7 +275,7 @@ async def test_commits_and_openings_are_counted_where_they_are_made() -> None:
 
 async def test_watching_leaves_no_trace_when_it_ends() -> None:
     before = (Engine.run, Engine.run_untrusted, SqliteJournal.append, SqliteJournal.read, MemoryJournal.append)
-    async with _watched(Notebook(), Meter(), redis=True):
+    async with _watched(Notebook(), Meter(), redis=True, newrelic=True):
         assert Engine.run is not before[0]
     assert (
         Engine.run,
