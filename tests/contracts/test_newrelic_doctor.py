@@ -84,6 +84,13 @@ async def test_what_the_simulator_does_is_what_uds_takes_for_granted(nrdb: Local
     assert examined.took_s < 28
 
 
+async def test_an_account_with_the_lowest_of_numbers_is_not_taken_for_somebody_elses(nrdb: LocalNrdb) -> None:
+    accounts = [Account(id=number, nrdb=nrdb, entities=()) for number in (1, 2)]
+    async with simulated(accounts) as far:
+        examined = await _examined(far, 1)
+    assert [finding.name for finding in examined.findings if finding.status == "differs"] == []
+
+
 async def test_what_may_be_pasted_names_nothing_of_the_owner(nrdb: LocalNrdb) -> None:
     async with zebra(nrdb) as far:
         found = [
