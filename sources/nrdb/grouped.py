@@ -7,12 +7,12 @@ LIMIT picks; what is left over becomes `otherResult`.
 from dataclasses import dataclass
 from typing import Final
 
-from sources.duckdb.mount_quoting import quoted
 from sources.nrdb.events import TIMESTAMP
 from sources.nrdb.facets import FACETS_MOST
 from sources.nrdb.facets import Facets
 from sources.nrdb.facets import faceted
 from sources.nrdb.keys import key_of
+from sources.nrdb.literals import name_sql
 from sources.nrdb.measures import measured
 from sources.nrdb.measures_shaped import ASK
 from sources.nrdb.measures_shaped import Asked
@@ -57,12 +57,12 @@ class Grouped:
     def events(self, name: str, window: Window | None) -> str:
         """The rows as a named part of a statement: attributes in use, facets and the bucket of each."""
         scope = self.origin.scope
-        picked = [quoted(each) for each in (*sorted(scope.used), *scope.specials)]
+        picked = [name_sql(each) for each in (*sorted(scope.used), *scope.specials)]
         if self.facets is not None:
             picked += [f"{sql} AS {place}" for sql, place in zip(self.facets.sqls, self.places, strict=True)]
         if self.buckets is not None and window is not None:
             picked.append(
-                f"CAST(({quoted(TIMESTAMP)} - {window[0]}) // {self.buckets.width_ms} AS BIGINT) AS {_BUCKET}"
+                f"CAST(({name_sql(TIMESTAMP)} - {window[0]}) // {self.buckets.width_ms} AS BIGINT) AS {_BUCKET}"
             )
         return f'"{name}" AS (SELECT {", ".join(picked) or "1"} FROM {self.origin.rows(window)}{self.where})'
 

@@ -7,13 +7,13 @@ the LIMIT of a joined statement is 10 when it says none. That of others is not d
 
 from typing import Final
 
-from sources.duckdb.mount_quoting import quoted
 from sources.nrdb.events import TIMESTAMP
 from sources.nrdb.events import Column
 from sources.nrdb.events import Events
 from sources.nrdb.events import Kind
 from sources.nrdb.grouped import Grouped
 from sources.nrdb.grouped import grouped
+from sources.nrdb.literals import name_sql
 from sources.nrdb.measures import is_aggregate
 from sources.nrdb.origin import Origin
 from sources.nrdb.origin import Setting
@@ -50,7 +50,7 @@ def as_rows(setting: Setting, query: Query, window: Window | None) -> Events:
     if origin.scope.has_time and TIMESTAMP not in dict(found):
         at: Value = (origin.scope.time("SELECT", query.span.start), "numeric")
         found = (*found, (TIMESTAMP, at))
-    named = ", ".join(f'"uds:v{place}" AS {quoted(key)}' for place, (key, _) in enumerate(found))
+    named = ", ".join(f'"uds:v{place}" AS {name_sql(key)}' for place, (key, _) in enumerate(found))
     return Events(
         name="",
         relation=f"(SELECT {named} FROM ({rows(query, origin, found)}))",
@@ -93,7 +93,7 @@ def _values(found: Grouped) -> list[str]:
 def _groups(found: Grouped) -> str:
     names = [*(found.facets.names if found.facets else ()), *(cell.key for cell in found.cells)]
     by = [f'"uds:t".{place}' for place in found.places]
-    shown = ", ".join(f"{sql} AS {quoted(name)}" for sql, name in zip([*by, *_values(found)], names, strict=True))
+    shown = ", ".join(f"{sql} AS {name_sql(name)}" for sql, name in zip([*by, *_values(found)], names, strict=True))
     if not by:
         return f' SELECT {shown} FROM "uds:e"'
     return f' SELECT {shown} FROM "uds:e" JOIN "uds:t" ON {found.same("uds:e", "uds:t")} GROUP BY {", ".join(by)}'
@@ -106,18 +106,19 @@ def _grid(found: Grouped, buckets: Buckets) -> str:
     valued = ", ".join(f'{sql} AS "uds:v{place}"' for place, sql in enumerate(_values(found)))
     joined = f' JOIN "uds:t" ON {found.same("uds:e", "uds:t")}' if by else ""
     shown = [
-        f"{sql} AS {quoted(name)}" for sql, name in zip(by, found.facets.names if found.facets else (), strict=True)
+        f"{sql} AS {name_sql(name)}" for sql, name in zip(by, found.facets.names if found.facets else (), strict=True)
     ]
     shown += [
         f'CASE WHEN "uds:a"."uds:b" IS NULL THEN "uds:z"."uds:v{place}" ELSE "uds:a"."uds:v{place}" END'
-        f" AS {quoted(cell.key)}"
+        f" AS {name_sql(cell.key)}"
         for place, cell in enumerate(found.cells)
     ]
     same = "".join(f" AND {each}" for each in ([found.same("uds:a", "uds:t")] if by else []))
     return (
         f', "uds:a" AS (SELECT {groups}, {valued} FROM "uds:e"{joined} GROUP BY {groups})'
         f', "uds:z" AS (SELECT {valued} FROM "uds:e" WHERE false)'
-        f' SELECT {", ".join(shown)}, {buckets.begin_ms} + "uds:w"."uds:at" * {buckets.width_ms} AS {quoted(TIMESTAMP)}'
+        f' SELECT {", ".join(shown)}, {buckets.begin_ms} + "uds:w"."uds:at" * {buckets.width_ms}'
+        f" AS {name_sql(TIMESTAMP)}"
         f' FROM (SELECT range AS "uds:at" FROM range({buckets.count})) AS "uds:w" CROSS JOIN "uds:z"'
         f"{' CROSS JOIN ' + chr(34) + 'uds:t' + chr(34) if by else ''}"
         f' LEFT JOIN "uds:a" ON "uds:a"."uds:b" = "uds:w"."uds:at"{same}'

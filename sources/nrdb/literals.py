@@ -1,13 +1,17 @@
 """Constants of NRQL written into SQL: the one place where text of a caller becomes text of a statement."""
 
 import math
+from functools import lru_cache
 from typing import Final
 
 from sources.duckdb.mount_quoting import literal
+from sources.duckdb.mount_quoting import quoted
 from sources.nrdb.refused import NotTranslated
 from sources.nrql.tree import Number
 from sources.nrql.tree import Text
 
+name_sql: Final = lru_cache(maxsize=4_096)(quoted)
+"""An identifier, whatever characters it holds; the same few are asked for again and again."""
 _DIGITS_MOST: Final = 18
 """Whole numbers up to here fit 64 bits; longer ones are written as 128-bit numbers, much longer ones as reals."""
 _HUGE_DIGITS_MOST: Final = 38

@@ -7,12 +7,12 @@ from dataclasses import field
 from dataclasses import replace
 from typing import Final
 
-from sources.duckdb.mount_quoting import quoted
 from sources.nrdb.events import TIMESTAMP
 from sources.nrdb.events import Column
 from sources.nrdb.events import Events
 from sources.nrdb.functions import captures
 from sources.nrdb.functions import refused
+from sources.nrdb.literals import name_sql
 from sources.nrdb.refused import NotTranslated
 from sources.nrdb.scope import Scope
 from sources.nrdb.scope import Value
@@ -87,7 +87,7 @@ class Origin:
 
 def within(window: Window) -> str:
     """The condition that a row lies in the window."""
-    at = quoted(TIMESTAMP)
+    at = name_sql(TIMESTAMP)
     return f" WHERE {at} >= {window[0]} AND {at} < {window[1]}"
 
 
@@ -173,7 +173,7 @@ def _joined(left: Events, join: Join, setting: Setting, window: Window | None) -
     added = tuple(column for column in right.columns if column.name not in left.kinds)
     bounded = f"(SELECT * FROM {left.relation}{within(window)})" if window and left.has_time else left.relation
     on = _on(left, join.left.name, right, join.right)
-    picked = ", ".join(['"uds:l".*', *(f'"uds:r".{quoted(column.name)}' for column in added)])
+    picked = ", ".join(['"uds:l".*', *(f'"uds:r".{name_sql(column.name)}' for column in added)])
     kind = "LEFT JOIN" if join.kind == "left" else "JOIN"
     return Events(
         name=left.name,
@@ -190,7 +190,7 @@ def _on(left: Events, ours: str, right: Events, theirs: Name) -> str:
         raise NotTranslated(f"the inner statement has no {theirs.name}", theirs.span.start, remedy)
     if left.kinds.get(ours) != right.kinds[theirs.name]:
         return "false"
-    return f'"uds:l".{quoted(ours)} = "uds:r".{quoted(theirs.name)}'
+    return f'"uds:l".{name_sql(ours)} = "uds:r".{name_sql(theirs.name)}'
 
 
 def _defined(variable: Selected, scope: Scope) -> dict[str, Value]:

@@ -8,10 +8,10 @@ from dataclasses import field
 from typing import Final
 from typing import Literal
 
-from sources.duckdb.mount_quoting import quoted
 from sources.nrdb.events import TIMESTAMP
 from sources.nrdb.events import Column
 from sources.nrdb.events import Events
+from sources.nrdb.literals import name_sql
 from sources.nrdb.literals import plain_sql
 from sources.nrdb.refused import NotTranslated
 from sources.nrql.tree import In
@@ -56,11 +56,11 @@ class Scope:
         if sort == "null":
             return NOTHING
         self.used[name.name] = sort
-        return quoted(name.name), sort
+        return name_sql(name.name), sort
 
     def special(self, name: str) -> str:
         self.specials[name] = None
-        return quoted(name)
+        return name_sql(name)
 
     def time(self, what: str, position: int) -> str:
         """The column `timestamp`. Raises `NotTranslated` for `what` when there is none."""
@@ -72,9 +72,11 @@ class Scope:
                 f"Leave out {what}.",
             )
         self.used[TIMESTAMP] = "numeric"
-        return quoted(TIMESTAMP)
+        return name_sql(TIMESTAMP)
 
     def _sort(self, name: Name) -> Sort:
+        if len(self.events) == 1:
+            return self.events[0].kinds.get(name.name, "null")
         sorts: set[Sort] = {kind for each in self.events if (kind := each.kinds.get(name.name)) is not None}
         if len(sorts) > 1:
             raise NotTranslated(
@@ -95,14 +97,14 @@ def relation(events: Sequence[Events], scope: Scope, names: Iterable[str], condi
 
 def _columns(events: Events | None, scope: Scope, names: Iterable[str]) -> str:
     picked = [_column(events, name, scope.used[name]) for name in names]
-    picked += [f"{_SPECIAL[special](events)} AS {quoted(special)}" for special in scope.specials]
+    picked += [f"{_SPECIAL[special](events)} AS {name_sql(special)}" for special in scope.specials]
     return ", ".join(picked)
 
 
 def _column(events: Events | None, name: str, sort: Sort) -> str:
     if events is not None and name in events.kinds:
-        return quoted(name)
-    return f"CAST(NULL AS {_SQL_TYPES[sort]}) AS {quoted(name)}"
+        return name_sql(name)
+    return f"CAST(NULL AS {_SQL_TYPES[sort]}) AS {name_sql(name)}"
 
 
 _SQL_TYPES: Final[dict[Sort, str]] = {"string": "VARCHAR", "numeric": "BIGINT", "boolean": "BOOLEAN", "null": "BIGINT"}
@@ -132,7 +134,7 @@ def _present(events: Events | None) -> str:
 def present_of(columns: Sequence[Column]) -> str:
     """Which attributes a row has, as SQL for a BIT in the order of their names."""
     names = sorted(column.name for column in columns)
-    marks = [f"CASE WHEN {quoted(name)} IS NULL THEN '0' ELSE '1' END" for name in names]
+    marks = [f"CASE WHEN {name_sql(name)} IS NULL THEN '0' ELSE '1' END" for name in names]
     return f"CAST(concat({', '.join(marks)}) AS BIT)"
 
 
@@ -142,5 +144,5 @@ _SPECIAL: Final[dict[str, Callable[[Events | None], str]]] = {EVENT_TYPE: _typed
 def _attribute_size(name: str, kind: str) -> str:
     own = len(name.encode("utf-8", "surrogatepass"))
     if kind == "string":
-        return f"coalesce({own} + strlen({quoted(name)}), 0)"
-    return f"(CASE WHEN {quoted(name)} IS NULL THEN 0 ELSE {own + (8 if kind == 'numeric' else 1)} END)"
+        return f"coalesce({own} + strlen({name_sql(name)}), 0)"
+    return f"(CASE WHEN {name_sql(name)} IS NULL THEN 0 ELSE {own + (8 if kind == 'numeric' else 1)} END)"
