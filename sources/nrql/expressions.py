@@ -210,15 +210,16 @@ def _close(cursor: Cursor, mark: str) -> None:
 
 
 def _operand(cursor: Cursor) -> Expression:
-    kind = cursor.kinds[cursor.at]
+    at = cursor.at
+    kind = cursor.kinds[at]
     if kind == WORD:
         made = _word(cursor)
     elif kind == TEXT:
-        start, end = cursor.spans[cursor.at]
-        cursor.at += 1
+        start, end = cursor.spans[at]
+        cursor.at = at + 1
         made = Text(value=unquoted(cursor.text[start:end]), span=Span(start, end))
     elif kind == NUMBER:
-        made = duration(cursor, "") if cursor.words[cursor.at + 1] in UNITS else number(cursor)
+        made = duration(cursor, "") if cursor.words[at + 1] in UNITS else number(cursor)
     elif kind == MARK:
         made = _marked(cursor)
     else:
@@ -315,15 +316,15 @@ def call(cursor: Cursor) -> Call:
 
 
 def _argument(cursor: Cursor) -> Argument:
-    word = cursor.words[cursor.at]
+    at = cursor.at
+    word = cursor.words[at]
     if word == "where":
         return Argument(value=_where(cursor))
-    if cursor.words[cursor.at + 1] == ":" and cursor.kinds[cursor.at] == WORD:
-        cursor.at += 2
+    if cursor.words[at + 1] == ":" and cursor.kinds[at] == WORD:
+        cursor.at = at + 2
         return Argument(value=_labelled(cursor), label=word)
-    label, colon, rest = word.partition(":")
-    if colon and label in LABELS:
-        return Argument(value=_glued(cursor, len(label) + 1, rest), label=label)
+    if ":" in word and (label := word[: word.index(":")]) in LABELS:
+        return Argument(value=_glued(cursor, len(label) + 1, word[len(label) + 1 :]), label=label)
     return Argument(value=expression(cursor))
 
 

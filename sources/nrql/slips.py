@@ -109,7 +109,7 @@ def _remedy(cursor: Cursor, place: int) -> str:
             return _REMEDIES[each]
     if cursor.kinds[place] == cursor.kinds[place - 1] == TEXT:
         return _TWO_TEXTS
-    meant = _meant(word, _CLAUSES) or (_meant(before, _CLAUSES) if cursor.kinds[place - 1] == WORD else "")
+    meant = _meant(word, _CLAUSES)
     if meant:
         return f"did you mean {meant.upper()}?"
     if word in RESERVED:
