@@ -72,6 +72,11 @@ def has_keys(value: object, keys: Iterable[str]) -> bool:
     return isinstance(value, dict) and set(keys) <= set(cast("dict[str, object]", value))
 
 
+def is_number(value: object) -> bool:
+    """Truth values are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def shown_key(key: str) -> str:
     """The key, when it is a word of NRDB's; else a stand-in."""
     return key if key in _WORDS or _CALLED.fullmatch(key) else OTHER
