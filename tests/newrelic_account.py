@@ -145,7 +145,12 @@ def _results(account: Account, query: Query, found: list[Row]) -> list[Row]:
         key = int(key) if isinstance(key, float) else key  # what is behind the point is cut off, as NRDB does
         groups.setdefault(key, []).append(row)
     rows = [{"facet": _text(key), **_aggregates(query, group)} for key, group in groups.items() if key is not None]
-    return sorted(rows, key=lambda row: -row[query.select[0].alias or ""])[: _limit(query, 10)]
+    by_first = sorted(rows, key=lambda row: _rank(row[query.select[0].alias or ""]))
+    return by_first[: _limit(query, 10)]
+
+
+def _rank(value: Any) -> float:
+    return -value if isinstance(value, int | float) else 0
 
 
 def _keyset(account: Account, query: Query, found: list[Row]) -> list[Row]:

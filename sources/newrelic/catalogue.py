@@ -43,6 +43,7 @@ Metrics = Mapping[str, Counted]
 @dataclass(frozen=True, slots=True)
 class _Listed:
     schemas: tuple[Schema, ...]
+    window: Window
     is_whole: bool
     """Nothing that was asked had to be left out."""
 
@@ -62,6 +63,7 @@ class Catalogue:
         self._account = account
         self._source = source
         self._window = window
+        self._counted_over: Window | None = None
         self._dictionary = Dictionary(graph, clock)
         self._types: Kept[str, tuple[str, ...]] = Kept(for_s=_TYPES_S, clock=clock, finishing=True)
         self._metrics: Kept[str, Metrics] = Kept(for_s=_TYPES_S, clock=clock, finishing=True)
@@ -76,7 +78,13 @@ class Catalogue:
         found = await self._listed.get("", self._list)
         if not found.is_whole:
             self._listed.forget("")
+        self._counted_over = found.window
         return found.schemas
+
+    @property
+    def window(self) -> Window | None:
+        """What `schemas` last counted over. None: nothing was counted yet."""
+        return self._counted_over
 
     def listed(self) -> tuple[Schema, ...]:
         """As `schemas`, as far as it is kept; nothing is asked."""
@@ -178,6 +186,7 @@ class Catalogue:
         return dict(sorted(found.items(), key=lambda each: -each[1].rows))
 
     async def _list(self) -> _Listed:
+        window = self._window()
         types, metrics = await both(self.event_types(), self.metrics())
         words, (counted, keysets) = await both(self._dictionary.words(types), self._sized(types))
         shown = [
@@ -185,7 +194,7 @@ class Catalogue:
             *(listing.metric(self._source, each, metrics[each]) for each in list(metrics)[:_METRICS_MOST]),
         ]
         is_whole = counted.is_whole and len(keysets) == min(len(types), _KEYSETS_MOST)
-        return _Listed(tuple(sorted(shown, key=lambda each: each.name)), is_whole)
+        return _Listed(tuple(sorted(shown, key=lambda each: each.name)), window, is_whole)
 
     async def _sized(self, types: tuple[str, ...]) -> tuple[listing.Counts, Mapping[str, int]]:
         """Counts, and how many attributes there are; of very many event types only the most frequent ones'."""

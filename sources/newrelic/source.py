@@ -73,6 +73,12 @@ class NewRelicSource:
         """What it holds, for a person, in one short line."""
         return f"New Relic account {self._account} ({self._place})"
 
+    @property
+    def window(self) -> str | None:
+        """The range that `schemas` last counted over. None: nothing was counted yet."""
+        counted_over = self._catalogue.window
+        return None if counted_over is None else counted_over.shown
+
     def status(self) -> str:
         """What is known of it so far, in one line; nothing is asked."""
         return self._catalogue.status()
