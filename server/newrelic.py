@@ -15,7 +15,7 @@ def newrelic_sources(stack: AsyncExitStack, settings: Settings, key: str) -> tup
     """
     graph = NerdGraph(endpoint=endpoint(settings.newrelic_region), key=key)
     stack.push_async_callback(graph.aclose)
-    return tuple(
+    sources = tuple(
         NewRelicSource(
             graph=graph,
             account=account,
@@ -25,3 +25,6 @@ def newrelic_sources(stack: AsyncExitStack, settings: Settings, key: str) -> tup
         )
         for account in settings.newrelic_accounts
     )
+    for source in sources:
+        stack.push_async_callback(source.aclose)
+    return sources
