@@ -202,6 +202,7 @@ class Telemetry:
 
     def end(self) -> None:
         """Send what is left, within a second."""
+        self._agent.counted(self.meter.taken())  # what was written while the parts were taken down
         self._agent.end()
 
     async def _call(self, ctx: "ServerRequestContext[Any, Any]", call_next: "CallNext") -> "HandlerResult":

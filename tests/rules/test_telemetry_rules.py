@@ -233,6 +233,14 @@ async def test_counts_are_told_again_and_again_and_at_the_end() -> None:
     assert sum(told) == 5
 
 
+def test_what_is_written_while_the_server_goes_down_is_counted_too() -> None:
+    notebook = Notebook()
+    telemetry = Telemetry(notebook)
+    telemetry.meter.count("sessions/opened")
+    telemetry.end()
+    assert notebook.metrics == [("Custom/uds/sessions/opened", {"count": 1})]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers", "left_out"),
     [
