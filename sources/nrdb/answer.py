@@ -106,12 +106,13 @@ def _facet(plan: Plan, values: Row, missing: object) -> dict[str, Any]:
 
 
 def _cells(cells: Sequence[Cell], values: Sequence[object]) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    for cell, value in zip(cells, values, strict=False):
-        read = value if cell.read is None else cell.read(value)
-        shown[cell.key] = read
-        if cell.is_spread and isinstance(read, dict):
-            shown |= {part: cast("dict[str, Any]", read)[part] for part in _SPREAD}
+    shown = {
+        cell.key: value if cell.read is None else cell.read(value) for cell, value in zip(cells, values, strict=False)
+    }
+    for cell in cells:
+        parts = shown.get(cell.key) if cell.is_spread else None
+        if isinstance(parts, dict):  # beside what was selected, and never in its place
+            shown |= {part: cast("dict[str, Any]", parts)[part] for part in _SPREAD if part not in shown}
     return shown
 
 

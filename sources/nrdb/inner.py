@@ -14,6 +14,7 @@ from sources.nrdb.events import Kind
 from sources.nrdb.grouped import Grouped
 from sources.nrdb.grouped import grouped
 from sources.nrdb.literals import name_sql
+from sources.nrdb.literals import plain_sql
 from sources.nrdb.measures import is_aggregate
 from sources.nrdb.origin import Origin
 from sources.nrdb.origin import Setting
@@ -185,5 +186,7 @@ def _unlimited(query: Query) -> NotTranslated:
 
 
 def _columns(named: list[tuple[str, Sort]]) -> tuple[Column, ...]:
+    for name, _ in named:
+        plain_sql(name)  # what no text can hold is no name either
     kinds: dict[Sort, Kind] = {"string": "string", "numeric": "numeric", "boolean": "boolean"}
     return tuple(Column(name=name, kind=kinds[sort]) for name, sort in named if sort in kinds)

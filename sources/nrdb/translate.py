@@ -13,6 +13,7 @@ from sources.nrdb.inner import as_members
 from sources.nrdb.inner import as_rows
 from sources.nrdb.inner import as_value
 from sources.nrdb.keys import facet_key
+from sources.nrdb.keys import key_of
 from sources.nrdb.measures import is_aggregate
 from sources.nrdb.origin import Origin
 from sources.nrdb.origin import Setting
@@ -33,6 +34,7 @@ from sources.nrdb.windows import is_relative
 from sources.nrdb.windows import told
 from sources.nrql.tree import Call
 from sources.nrql.tree import Duration
+from sources.nrql.tree import Expression
 from sources.nrql.tree import Name
 from sources.nrql.tree import Query
 from sources.nrql.tree import Show
@@ -40,6 +42,8 @@ from sources.nrql.tree import Star
 from sources.nrql.tree import Statement
 
 _SQL_CHARS: Final = 2_000_000
+_OWN: Final = frozenset({"facet", "comparison", "beginTimeSeconds", "endTimeSeconds", "inspectedCount"})
+"""Keys that every answer may have."""
 
 
 def translate(
@@ -123,6 +127,7 @@ def _made(query: Query, origin: Origin, setting: Setting) -> tuple[Shape, tuple[
 
 
 def _check(query: Query) -> None:
+    _check_keys(query)
     if query.extrapolate:
         raise NotTranslated(
             "EXTRAPOLATE is not run locally", query.span.start, "Leave it out: no row was left out here."
@@ -131,6 +136,20 @@ def _check(query: Query) -> None:
         raise NotTranslated("PREDICT is not run locally", query.span.start, "Leave it out.")
     if query.order_by and any(is_aggregate(item.value) for item in query.select):
         raise NotTranslated("ORDER BY with aggregates", query.order_by[0].span.start, "FACET orders by itself.")
+
+
+def _check_keys(query: Query) -> None:
+    """Rows are objects: of two things under one key only one would be seen."""
+    taken: dict[str, Expression] = {}
+    facets = {facet_key(item): item.value for item in query.facet.items} if query.facet else {}
+    if len(facets) == 1:
+        taken |= facets
+    for item in query.select:
+        key = key_of(item)
+        if taken.setdefault(key, item.value) != item.value or (item.alias and key in _OWN):
+            raise NotTranslated(
+                f"two things in the answer are called {key}", item.span.start, "Name one otherwise: AS x."
+            )
 
 
 def _compare_ms(query: Query, window: Window | None) -> int | None:

@@ -146,6 +146,11 @@ def test_an_apdex_is_repeated_beside_itself(nrdb: LocalNrdb) -> None:
     assert row == {"apdex.duration": (told := {"score": 0.625, "s": 1, "t": 3, "f": 0, "count": 4}), **told}
 
 
+def test_what_an_apdex_repeats_takes_nobodys_place(nrdb: LocalNrdb) -> None:
+    (row,) = nrdb.run("SELECT count(*), apdex(duration, t: 1) FROM Hit")["results"]
+    assert (row["count"], row["apdex.duration"]["count"]) == (5, 4)
+
+
 def test_rows_are_the_newest_first_and_leave_out_what_they_do_not_have(nrdb: LocalNrdb) -> None:
     rows: list[dict[str, Any]] = nrdb.run("SELECT * FROM Hit")["results"]
     assert rows[0] == {"timestamp": NOW_S * 1000 - 60_000, "app": "a", "host": "x", "duration": 1.0}
