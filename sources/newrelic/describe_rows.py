@@ -138,7 +138,8 @@ def hints(attributes: Sequence[Attribute], measured: Measured) -> Iterator[str]:
     numbers = [each for each in attributes if is_numbers_text(seen(each, measured))]
     if numbers:
         name = name_text(numbers[0].name)
-        yield f"{_named(numbers)} hold numbers as text: {name} > 1 matches nothing, write numeric({name}) > 1."
+        verb = "holds" if len(numbers) == 1 else "hold"
+        yield f"{_named(numbers)} {verb} numbers as text: {name} > 1 matches nothing, write numeric({name}) > 1."
     better = [(each, twin) for each in attributes if (twin := _better_twin(each.name, measured)) is not None]
     for each, twin in better[:2]:
         share, of_twin = (1 - null_share(name, measured) for name in (each.name, twin))

@@ -29,7 +29,7 @@ from sources.protocol import Schema
 MEASURES: Final = "count(*) AS c, earliest(timestamp) AS f, latest(timestamp) AS l"
 _ALIASES: Final = ("c", "f", "l", "b")
 _TYPES_TOGETHER: Final = 50
-_KINDS: Final = frozenset({"string", "numeric", "boolean"})
+_KINDS: Final = ("string", "numeric", "boolean")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +86,16 @@ def counted(found: Iterable[Row]) -> dict[str, Counted]:
 
 
 def attributes(found: Iterable[Row]) -> tuple[Attribute, ...]:
-    """The attributes of a `keyset()`, in its order; what cannot be asked about is left out."""
-    kinds = {row.get("key"): row.get("type") for row in found}
-    return tuple(
-        Attribute(name=str(name), type=str(kind)) for name, kind in kinds.items() if is_usable(name) and kind in _KINDS
-    )
+    """The attributes of a `keyset()`, in its order; what cannot be asked about is left out.
+
+    One that holds texts in some rows and something else in others is listed twice; it is a text, which takes any value.
+    """
+    kinds: dict[str, str] = {}
+    for row in found:
+        name, kind = row.get("key"), row.get("type")
+        if is_usable(name) and kind in _KINDS and (kind == "string" or name not in kinds):
+            kinds[str(name)] = str(kind)
+    return tuple(Attribute(name=name, type=kind) for name, kind in kinds.items())
 
 
 def of_metric(found: Sequence[Attribute], metric: str, metrics: Iterable[str]) -> tuple[Attribute, ...]:

@@ -70,11 +70,15 @@ class Nonsense:
     async def nrql(self, account: int, text: str, **options: Any) -> Reply:
         assert (account, options["within_s"] > 0) == (1, True)
         if text.startswith("SHOW"):
-            return Reply({"results": [{"eventType": "A"}, {"eventType": 7}, None, {}]})
+            return Reply({"results": [{"eventType": "A"}, {"eventType": ["A"]}, *self.strange()]})
         if "keyset" in text:
-            found = [{"key": "A", "type": "numeric"}, {"key": "B", "type": "string"}, {"key": "C", "type": "odd"}]
-            return Reply({"results": found})
+            found = [{"key": "A", "type": "numeric"}, {"key": "B", "type": "string"}, {"key": "B", "type": ["odd"]}]
+            return Reply({"results": [*found, *self.strange()]})
         return Reply(self.draw())
+
+    def strange(self) -> list[Any]:
+        found = self.draw().get("results")
+        return found if isinstance(found, list) else [found]  # pyright: ignore[reportUnknownVariableType]
 
     async def graphql(
         self, text: str, variables: Mapping[str, Any] = MappingProxyType({}), *, within_s: float
@@ -216,6 +220,17 @@ def test_what_this_source_asked_itself_is_not_what_a_person_asked_about() -> Non
     ]
     history = [{"accountIds": [1], "query": text} for text in texts]
     assert counted({"actor": {"queryHistory": {"nrql": history}}}, 1) == {"Log": 1}
+
+
+def test_an_attribute_that_holds_texts_and_numbers_is_a_text() -> None:
+    both_ways = [{"key": "a", "type": kind} for kind in ("numeric", "string", "numeric")]
+    odd: list[dict[str, Any]] = [
+        {"key": ["a"], "type": "string"},
+        {"key": "b", "type": ["string"]},
+        {"key": "c", "type": "blob"},
+        {},
+    ]
+    assert listing.attributes([*both_ways, *odd]) == (Attribute(name="a", type="string"),)
 
 
 def test_metrics_are_schemas_of_their_own() -> None:
