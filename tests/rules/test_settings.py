@@ -228,8 +228,8 @@ def test_misspelt_variables_of_ours_are_told_and_those_of_others_are_not() -> No
     assert settings.unknown == ("UDS_DTA",)
 
 
-_NOT_SET = 2
-"""Fields that are found and not set: `unknown` and `own_conversation`."""
+_NOT_SET = 3
+"""Fields that are found and not set: `unknown`, `own_conversation` and `apm`."""
 
 
 def test_new_relic_is_told_by_key_accounts_region_and_window() -> None:
