@@ -31,6 +31,9 @@ from sources.protocol import silent
 
 DAY_S: Final = 86_400.0
 
+STANDS_S: Final = 300.0
+"""How long an answer may be given again, by whoever keeps it: a dashboard's patience, and 1/288 of the default window."""
+
 
 class NewRelicSource:
     """A `Source` over one account. Several of them may share one client: what they ask at once travels together."""
@@ -95,11 +98,13 @@ class NewRelicSource:
         return await self._catalogue.keyset(schema)
 
     async def fingerprint(self, schema: str | None = None) -> str:
-        """Of the names only: rows arrive every second, so how old a measured answer may get is for its keeper to say.
+        """Of the names and the five minutes it is asked in: rows arrive every second, and to ask for the newest one
+        each time would cost as much as an answer. So whoever keeps an answer, here or on a disk, keeps it so long.
 
         Nothing is asked once the names are known.
         """
-        return await self._catalogue.fingerprint(schema)
+        names = await self._catalogue.fingerprint(schema)
+        return f"{names}.{int(self._asking.clock() // STANDS_S)}"
 
     async def vocabulary(self, schema: str) -> tuple[AttributeWords, ...]:
         return await self._vocabulary.words(schema)
