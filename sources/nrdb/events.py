@@ -10,6 +10,7 @@ from typing import Final
 from typing import Literal
 
 from sources.duckdb.mount_quoting import quoted
+from sources.nrdb.literals import name_sql
 
 Kind = Literal["string", "numeric", "boolean"]
 
@@ -71,7 +72,7 @@ def event_form(
         made.insert(0, (TIMESTAMP, instant, "numeric"))
     elif TIMESTAMP in dict(columns):
         made.append((TIMESTAMP, *_formed(TIMESTAMP, dict(columns)[TIMESTAMP], shift_ms)))
-    picked = ", ".join(f"{sql} AS {quoted(column)}" for column, sql, _ in made)
+    picked = ", ".join(f"{sql} AS {name_sql(column)}" for column, sql, _ in made)
     return Events(
         name=name,
         relation=f"(SELECT {picked} FROM {relation})",

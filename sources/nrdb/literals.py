@@ -10,11 +10,18 @@ from sources.nrdb.refused import NotTranslated
 from sources.nrql.tree import Number
 from sources.nrql.tree import Text
 
-name_sql: Final = lru_cache(maxsize=4_096)(quoted)
-"""An identifier, whatever characters it holds; the same few are asked for again and again."""
 _DIGITS_MOST: Final = 18
 """Whole numbers up to here fit 64 bits; longer ones are written as 128-bit numbers, much longer ones as reals."""
 _HUGE_DIGITS_MOST: Final = 38
+
+
+@lru_cache(maxsize=4_096)
+def name_sql(name: str) -> str:
+    """The column that holds an attribute, whatever characters its name has.
+
+    DuckDB does not tell `Timestamp` from `timestamp`, which every event has, so the former is kept under another name.
+    """
+    return quoted(f"uds:{name}" if name.lower() == "timestamp" and name != "timestamp" else name)
 
 
 def number_sql(number: Number) -> str:

@@ -18,6 +18,7 @@ from sources.nrdb.events import TIMESTAMP
 from sources.nrdb.events import Column
 from sources.nrdb.events import Events
 from sources.nrdb.events import event_form
+from sources.nrdb.literals import name_sql
 from sources.nrdb.scope import PRESENT
 from sources.nrdb.scope import SIZE
 from sources.nrdb.scope import present_of
@@ -97,7 +98,7 @@ def _table(connection: duckdb.DuckDBPyConnection, view: View, number: int, shift
     if not events.has_time:
         columns = tuple(column for column in columns if column.name != TIMESTAMP)
         at = f"{_spread(now_ms)} AS {quoted(TIMESTAMP)}, "
-    picked = at + ", ".join(quoted(column.name) for column in columns)
+    picked = at + ", ".join(name_sql(column.name) for column in columns)
     if not events.has_time:
         columns = (Column(name=TIMESTAMP, kind="numeric"), *columns)
     table = f"main.{quoted(f'uds:events {number}')}"

@@ -12,6 +12,7 @@ from sources.nrdb.events import Column
 from sources.nrdb.events import Events
 from sources.nrdb.functions import captures
 from sources.nrdb.functions import refused
+from sources.nrdb.keys import key_of
 from sources.nrdb.literals import name_sql
 from sources.nrdb.refused import NotTranslated
 from sources.nrdb.scope import Scope
@@ -36,6 +37,8 @@ _AGES_MS: Final = 10**15
 """Before UNTIL alone, where no window is the default: as good as all of the past."""
 _JOINED_ROWS: Final = 10
 """Source: docs.newrelic.com, "Use subquery joins": the joined statement keeps the default LIMIT of 10."""
+_ROWS_OF_A_KEY: Final = 100
+"""Source: as above: a key of the joined statement may have at most 100 rows."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -166,7 +169,7 @@ def _joined(left: Events, join: Join, setting: Setting, window: Window | None) -
             "JOIN ON a computed value is not run locally", join.left.span.start, "Join by an attribute."
         )
     right = setting.inner(setting, inner, window)
-    doubled = sorted((left.kinds.keys() & right.kinds.keys()) - ({join.left.name} & {join.right.name}))
+    doubled = sorted((left.kinds.keys() & _told(inner, right)) - ({join.left.name} & {join.right.name}))
     if doubled:
         remedy = "Name it otherwise in the inner statement: AS other."
         raise NotTranslated(f"both sides of JOIN have {doubled[0]}", join.query.span.start, remedy)
@@ -177,10 +180,24 @@ def _joined(left: Events, join: Join, setting: Setting, window: Window | None) -
     kind = "LEFT JOIN" if join.kind == "left" else "JOIN"
     return Events(
         name=left.name,
-        relation=f'(SELECT {picked} FROM {bounded} AS "uds:l" {kind} {right.relation} AS "uds:r" ON {on})',
+        relation=f'(SELECT {picked} FROM {bounded} AS "uds:l" {kind} {_bounded(right, join.right)} AS "uds:r" ON {on})',
         columns=(*left.columns, *(Column(name=column.name, kind=column.kind) for column in added)),
         has_time=left.has_time,
     )
+
+
+def _told(inner: Query, right: Events) -> set[str]:
+    """What the inner statement selects. The time of its rows comes along unasked, and is left behind."""
+    asked = any(key_of(item) == TIMESTAMP for item in inner.select)
+    return {name for name in right.kinds if name != TIMESTAMP or asked}
+
+
+def _bounded(right: Events, key: Name) -> str:
+    """The joined rows; running it fails when a key has more of them than NRDB allows."""
+    by = name_sql(key.name)
+    too_many = f"error('a key of JOIN has more than {_ROWS_OF_A_KEY} rows')"
+    counted = f'(SELECT *, count(*) OVER (PARTITION BY {by}) AS "uds:k" FROM {right.relation})'
+    return f'(SELECT * FROM {counted} WHERE CASE WHEN "uds:k" > {_ROWS_OF_A_KEY} THEN {too_many} ELSE true END)'
 
 
 def _on(left: Events, ours: str, right: Events, theirs: Name) -> str:

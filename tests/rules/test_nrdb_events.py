@@ -8,6 +8,7 @@ import pytest
 from sources.nrdb.events import event_form
 from sources.nrdb.literals import number_sql
 from sources.nrdb.literals import text_sql
+from sources.nrdb.local import LocalNrdb
 from sources.nrdb.refused import NotTranslated
 from sources.nrql.tree import Number
 from sources.nrql.tree import Text
@@ -85,6 +86,17 @@ def test_the_time_of_a_row_is_milliseconds_whatever_it_was(
     assert found == (None if expected_ms is None else expected_ms + 5)
     assert events.has_time
     assert [column.name for column in events.columns] == ["timestamp", "ts"]
+
+
+def test_a_timestamp_of_another_spelling_is_an_attribute_of_its_own() -> None:
+    tables = {"T": "SELECT TIMESTAMP '2020-01-01' AS \"Timestamp\", 'late' AS message"}
+    nrdb = LocalNrdb(tables=tables, clock=lambda: 1.7e9)
+    try:
+        (row,) = nrdb.run("SELECT * FROM T")["results"]
+        assert row == {"timestamp": 1_699_999_999_999, "Timestamp": 1_699_999_999_999, "message": "late"}
+        assert nrdb.run("SELECT max(Timestamp) - max(timestamp) AS apart FROM T")["results"] == [{"apart": 0}]
+    finally:
+        nrdb.close()
 
 
 def test_odd_names_are_only_names(connection: duckdb.DuckDBPyConnection) -> None:

@@ -206,6 +206,10 @@ def test_times_of_the_day_follow_the_zone_of_the_statement(nrdb: LocalNrdb) -> N
             "FROM Hit LEFT JOIN (FROM HitError SELECT count(*) AS e FACET app) ON app SELECT count(*), count(e)",
             [[5, 2]],
         ),
+        (
+            "FROM Hit JOIN (FROM HitError SELECT message, app AS o LIMIT 9) ON app = o SELECT uniques(message)",
+            [["boom"]],
+        ),
         ("FROM Hit WITH duration * 1000 AS ms, numeric(status) AS code SELECT max(ms) WHERE code = 404", [1000.0]),
         ("FROM Hit WITH aparse(status, '*0*') AS (a, b) SELECT a, b WHERE status = '404'", [["4", "4"]]),
     ],
@@ -250,6 +254,18 @@ def test_what_would_not_be_right_is_refused_by_name(nrdb: LocalNrdb, text: str, 
     with pytest.raises(NotTranslated) as refusal:
         nrdb.run(text)
     assert named in str(refusal.value)
+
+
+def test_a_key_of_join_with_too_many_rows_is_refused() -> None:
+    tables = {"A": "SELECT range AS i, 1 AS k FROM range(101)", "B": "SELECT 1 AS k"}
+    nrdb = LocalNrdb(tables=tables, clock=lambda: float(NOW_S))
+    text = "FROM B JOIN (FROM A SELECT i, k AS other {} SINCE 2 days ago) ON k = other SELECT count(*) SINCE 2 days ago"
+    try:
+        assert nrdb.run(text.format("LIMIT 100"))["results"] == [{"count": 100}]
+        with pytest.raises(NotTranslated, match="more than 100 rows"):
+            nrdb.run(text.format("LIMIT MAX"))
+    finally:
+        nrdb.close()
 
 
 def test_an_attribute_of_two_kinds_is_not_mixed() -> None:
