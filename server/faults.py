@@ -14,6 +14,7 @@ from tools import errors as tool_errors
 from tools.names import did_you_mean
 
 _TEXT_CHARS = 2_000
+_LINE_END = "\n"
 
 
 ANTICIPATED = (source_errors.SourceError, state_errors.StateError, tool_errors.ToolError)
@@ -63,7 +64,9 @@ def _unknown_source(fault: tool_errors.UnknownSource) -> str:
 
 
 def _query_rejected(fault: source_errors.QueryRejected) -> str:
-    return f"query_rejected: {_sentence(fault)} {fault.remedy}".rstrip()
+    sentence = _sentence(fault)
+    remedy = f"{fault.remedy[:1].upper()}{fault.remedy[1:]}"
+    return f"query_rejected: {sentence}{'' if sentence.endswith(_LINE_END) else ' '}{remedy}".rstrip()
 
 
 def _query_timeout(fault: source_errors.QueryTimeout) -> str:
