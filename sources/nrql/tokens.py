@@ -50,7 +50,7 @@ _STRAYS = {
     "|": ("'|' is no operator", "write OR; texts are joined by concat(a, b)"),
     "~": ("'~' is no operator", "write RLIKE r'...' to match a regular expression"),
 }
-_STRAYS |= dict.fromkeys("rR", _STRAYS["'"])
+_STRAYS.update(dict.fromkeys("rR", _STRAYS["'"]))
 _BACKTICKS: Final = "a name with such a character needs backticks, like `odd name`"
 _ESCAPE: Final = re.compile(r"""\\(["'\\ntr])""")
 _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r"}

@@ -10,6 +10,8 @@ from dataclasses import field
 from typing import Literal
 from typing import NamedTuple
 from typing import TypeAlias
+from typing import TypeVar
+from typing import dataclass_transform
 
 Unit = Literal["millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"]
 
@@ -39,8 +41,20 @@ class Span(NamedTuple):
 NOWHERE = Span(0, 0)
 """The place of what was not read but made."""
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def node(made: type[T]) -> type[T]:
+    """A frozen, slotted, keyword-only dataclass to whoever reads or checks the code.
+
+    At run time nothing stops an assignment: the guard of a frozen dataclass costs 0.25 us for each field of each value,
+    which was a third of the time that reading a statement takes.
+    """
+    return dataclass(slots=True, kw_only=True, unsafe_hash=True)(made)
+
+
+@node
 class Name:
     """An attribute (or event type), dots included; `quoted` when it stood in backticks."""
 
@@ -49,13 +63,13 @@ class Name:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Text:
     value: str
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Number:
     """`text` is as written, so that no digit is lost; `value` an int when it was written as one."""
 
@@ -67,18 +81,18 @@ class Number:
         return int(self.text) if self.text.isdigit() else float(self.text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Truth:
     value: bool
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Null:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Duration:
     """`5 minutes`; also the argument of `rate(count(*), 1 minute)` and a window of TIMESERIES."""
 
@@ -91,12 +105,12 @@ class Duration:
         return float(self.amount.value) * UNIT_MS[self.unit]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Star:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Argument:
     """`label` is set for `width: 10`, and for nothing else."""
 
@@ -104,7 +118,7 @@ class Argument:
     label: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Call:
     """A function. In `filter(count(*), WHERE x)` and `percentage(...)` the condition is an argument of kind `Where`."""
 
@@ -114,7 +128,7 @@ class Call:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Where:
     """`WHERE x [AS 'label']` inside a function, such as `filter`, `percentage`, `cases`, `funnel`."""
 
@@ -123,14 +137,14 @@ class Where:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Unary:
     operator: Literal["-", "+", "not"]
     operand: "Expression"
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Binary:
     """`a NOT LIKE b` is `Unary(not, Binary(like))`, and printed as it was written."""
 
@@ -140,7 +154,7 @@ class Binary:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class In:
     needle: "Expression"
     options: "tuple[Expression, ...] | Nested"
@@ -148,7 +162,7 @@ class In:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Is:
     """`a IS [NOT] NULL | TRUE | FALSE`."""
 
@@ -158,7 +172,7 @@ class Is:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Nested:
     """A statement in parentheses: in FROM, in JOIN, in `IN (...)`, or as a value."""
 
@@ -171,7 +185,7 @@ Expression: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Selected:
     """One thing of SELECT, FACET or WITH, with its `AS`."""
 
@@ -180,7 +194,7 @@ class Selected:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Join:
     kind: Literal["inner", "left"]
     """`JOIN` alone is an inner one."""
@@ -192,7 +206,7 @@ class Join:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Facet:
     items: tuple[Selected, ...]
     """`FACET CASES(...)` is one item: a `Call` of `cases` with `Where` arguments."""
@@ -200,20 +214,20 @@ class Facet:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Order:
     value: Expression
     descending: bool
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Limit:
     rows: int | Literal["max"]
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Moment:
     """A point in time as SINCE and UNTIL name it.
 
@@ -226,7 +240,7 @@ class Moment:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Timeseries:
     """`width`: a `Duration`, `auto`, `max`, or None for TIMESERIES alone. `slide_by` as `width`, None without it."""
 
@@ -235,7 +249,7 @@ class Timeseries:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Query:
     """One statement. Clauses are kept by what they mean, not in the order they came."""
 
@@ -265,7 +279,7 @@ class Query:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Show:
     """`SHOW EVENT TYPES [SINCE] [UNTIL]`, and other SHOW statements by their words."""
 
