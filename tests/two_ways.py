@@ -1,7 +1,7 @@
 """One folder of files, seen twice: as DuckDB schemas, and as event types behind the simulator of NerdGraph.
 
-What a client is told about both is compared fact by fact. Only what NRDB does not have may differ (`timestamp` is added,
-other times are numbers or text), and what it counts approximately, within the bound it states.
+What a client is told about both is compared fact by fact. Only what NRDB does not have may differ (`timestamp` is
+added, other times are numbers or text), and what it counts approximately, within the bound it states.
 """
 
 import contextlib

@@ -76,9 +76,7 @@ class RunQuery:
     async def run_query(
         self,
         call: Call,
-        query: Annotated[
-            str, Field(max_length=limits.QUERY_CHARS_MOST, description="one statement; quote odd names")
-        ],
+        query: Annotated[str, Field(max_length=limits.QUERY_CHARS_MOST, description="one statement; quote odd names")],
         dialect: Annotated[Dialect | None, Field(description="default: the source's own")] = None,
         limit: Annotated[int, Field(ge=1, le=limits.ROWS_MOST, description="rows per answer")] = _DEFAULT_LIMIT,
         timeout_s: Annotated[float, Field(gt=0, le=600)] = 30,

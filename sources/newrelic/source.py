@@ -32,7 +32,7 @@ from sources.protocol import silent
 DAY_S: Final = 86_400.0
 
 STANDS_S: Final = 300.0
-"""How long an answer may be given again, by whoever keeps it: a dashboard's patience, and 1/288 of the default window."""
+"""How long an answer may be given again, by whoever keeps it: as long as dashboards wait, 1/288 of the default window."""
 
 
 class NewRelicSource:
@@ -98,10 +98,10 @@ class NewRelicSource:
         return await self._catalogue.keyset(schema)
 
     async def fingerprint(self, schema: str | None = None) -> str:
-        """Of the names and the five minutes it is asked in: rows arrive every second, and to ask for the newest one
-        each time would cost as much as an answer. So whoever keeps an answer, here or on a disk, keeps it so long.
+        """Of the names, and of the five minutes it is asked in.
 
-        Nothing is asked once the names are known.
+        Rows arrive every second, and to ask for the newest one each time would cost as much as an answer. So whoever
+        keeps an answer, here or on a disk, keeps it so long. Nothing is asked once the names are known.
         """
         names = await self._catalogue.fingerprint(schema)
         return f"{names}.{int(self._asking.clock() // STANDS_S)}"
