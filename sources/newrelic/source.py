@@ -32,7 +32,7 @@ from sources.protocol import silent
 DAY_S: Final = 86_400.0
 
 STANDS_S: Final = 300.0
-"""How long an answer may be given again, by whoever keeps it: as long as dashboards wait, 1/288 of the default window."""
+"""How long an answer may be given again, by whoever keeps it: 1/288 of the default window."""
 
 
 class NewRelicSource:
