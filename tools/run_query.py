@@ -99,7 +99,8 @@ class RunQuery:
             within_s=min(timeout_s, self.timeout_most_s),
             cursor=cursor,
         )
-        key = ("query", query, limit, cursor) if spoken == _own(found) else ("query", spoken, query, limit, cursor)
+        said = query if spoken == "sql" else _canonical(query)
+        key = ("query", said, limit, cursor) if spoken == _own(found) else ("query", spoken, said, limit, cursor)
 
         async def load() -> Loaded[Prepared]:
             return await _load(question, call)
@@ -144,6 +145,18 @@ class RunQuery:
 
 def _own(source: protocol.Source) -> Dialect:
     return _DIALECT_OF_KIND.get(source.kind, "sql")
+
+
+def _canonical(nrql: str) -> str:
+    """One text for all ways to write a statement, so that it is asked once; as it is where it cannot be read."""
+    from sources.nrql.errors import NrqlError  # noqa: PLC0415 - a language that most servers are never asked in
+    from sources.nrql.parse import parse  # noqa: PLC0415
+    from sources.nrql.text import printed  # noqa: PLC0415
+
+    try:
+        return printed(parse(nrql))
+    except NrqlError:
+        return nrql
 
 
 def _speaks(source: protocol.Source, dialect: Dialect | None) -> bool:

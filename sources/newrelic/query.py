@@ -2,17 +2,21 @@
 
 What is sent says its window in milliseconds wherever the caller named none, so an answer can be measured again; windows
 that the caller named relative to now move with the time, and how long an answer is kept is for the cache's TTL to say.
+What looks at less than an hour is never kept.
 """
 
 import asyncio
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from typing import Final
 
 from sources.errors import QueryTimeout
 from sources.newrelic.asking import Asking
+from sources.newrelic.describe_rows import EXACT_DISTINCT
 from sources.newrelic.query_diagnosis import why
 from sources.newrelic.query_entities import by_guid
 from sources.newrelic.query_reading import known_types
@@ -32,7 +36,12 @@ from sources.nrql.answers_rows import mapping
 from sources.nrql.answers_rows import sequence
 from sources.nrql.check import schemas_of
 from sources.nrql.errors import NrqlError
+from sources.nrql.tree import Call
 from sources.nrql.tree import Statement
+from sources.nrql.walk import queries
+from sources.nrql.walk import values
+from sources.nrql.walk import walk
+from sources.protocol import Json
 from sources.protocol import Progress
 from sources.protocol import Provenance
 from sources.protocol import Table
@@ -42,6 +51,8 @@ _LONG_S: Final = 60.0
 """Who allows longer lets the query last beyond what New Relic runs while one waits."""
 _LARGE_ROWS: Final = 500
 _LONG_MS: Final = 7 * 86_400_000
+_STANDS_MS: Final = 3_600_000
+"""Who looks at less than an hour wants it as it is now: five minutes would be a tenth of it."""
 _QUERY_CHARS: Final = 2_000
 _SCHEMAS_MOST: Final = 50
 
@@ -91,10 +102,17 @@ async def run(
         rows=page,
         more=len(answers.rows) > offset + limit,
         cut=answers.cut,
-        repeatable=bound.statement is not None,
+        repeatable=window is not None and window.end_ms - window.begin_ms >= _STANDS_MS,
         schemas=_schemas(bound.statement, answer.container),
         diagnosis=explained.text or _behind(answers, offset),
-        remarks=(*remarked, *bound.remarks, *answers.remarks, *_at_most(answers, offset + limit), *answer.warnings[:3]),
+        remarks=(
+            *remarked,
+            *bound.remarks,
+            *answers.remarks,
+            *_estimated(bound.statement, page),
+            *_at_most(answers, offset + limit),
+            *answer.warnings[:3],
+        ),
         provenance=Provenance(
             source=asking.source,
             queries=tuple(each[:_QUERY_CHARS] for each in (bound.text, *explained.queries)),
@@ -123,6 +141,20 @@ async def _tabled(statement: Statement | None, container: Mapping[str, Any]) -> 
     if len(sequence(container.get("results"))) < _LARGE_ROWS:
         return tabled(statement, container)
     return await asyncio.to_thread(tabled, statement, container)
+
+
+def _estimated(statement: Statement | None, page: Sequence[Sequence[Json]]) -> Iterator[str]:
+    """What NRDB only estimates, where it could matter."""
+    nodes = (
+        (node for query in queries(statement) for value in values(query) for node in walk(value)) if statement else ()
+    )
+    called = {node.function for node in nodes if isinstance(node, Call)}
+    if "uniquecount" in called and any(
+        isinstance(cell, int | float) and cell > EXACT_DISTINCT for row in page for cell in row
+    ):
+        yield f"uniqueCount() is an estimate beyond {EXACT_DISTINCT} values."
+    if called & {"percentile", "median"}:
+        yield "Percentiles are estimates."
 
 
 def _is_long(window: Window | None, within_s: float) -> bool:

@@ -78,7 +78,7 @@ async def test_aggregates_come_as_one_row_of_plain_values(source: NewRelicSource
     assert (row["a.s"], row["a.count"]) == (180, 3000)
     assert row["percentile.duration.50"] == pytest.approx(4.95, abs=0.2)
     assert table.provenance.rows_inspected == 3000
-    assert (table.diagnosis, table.remarks) == (None, ())
+    assert (table.diagnosis, table.remarks) == (None, ("Percentiles are estimates.",))
 
 
 async def test_facets_are_all_there_page_by_page(source: NewRelicSource) -> None:

@@ -131,6 +131,32 @@ async def test_one_answer_is_not_taken_for_another_of_the_same_text_in_another_l
     assert (near["columns"][0]["name"], far["columns"][0]["name"]) == ("count_star()", "count")
 
 
+async def test_a_statement_is_asked_once_however_it_is_written(host: Host, far: Simulated) -> None:
+    first = await host.answer(
+        "run_query", source="newrelic-11", query="select COUNT(*) from Order where id>3 since 1 day ago"
+    )
+    again = await host.answer(
+        "run_query", source="newrelic-11", query="FROM `Order` SELECT count(*) SINCE 1 DAY AGO WHERE id > 3"
+    )
+    assert (first["provenance"]["cached"], again["provenance"]["cached"]) == (False, True)
+    assert first["rows"] == again["rows"]
+    assert sum("id > 3" in text for text in far.statements) == 1
+
+
+async def test_what_looks_at_the_last_minutes_is_always_asked_anew(host: Host, far: Simulated) -> None:
+    for _ in range(2):
+        answer = await host.answer(
+            "run_query", source="newrelic-11", query="SELECT count(*) FROM Order SINCE 30 minutes ago"
+        )
+        assert not answer["provenance"]["cached"]
+    assert sum("30 minutes" in text for text in far.statements) == 2
+
+
+async def test_an_estimate_is_told_to_be_one(host: Host) -> None:
+    answer = await host.answer("run_query", source="newrelic-11", query="SELECT median(total) FROM Order")
+    assert answer["hints"][0] == "Percentiles are estimates."
+
+
 async def test_what_the_caller_asked_about_before_is_ranked_first_where_that_may_be_read(
     far: Simulated, tmp_path: Path
 ) -> None:
