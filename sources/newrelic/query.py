@@ -17,6 +17,7 @@ from typing import Final
 from sources.errors import QueryTimeout
 from sources.newrelic.asking import Asking
 from sources.newrelic.describe_rows import EXACT_DISTINCT
+from sources.newrelic.graph import Answer
 from sources.newrelic.query_diagnosis import why
 from sources.newrelic.query_entities import by_guid
 from sources.newrelic.query_reading import known_types
@@ -96,7 +97,6 @@ async def run(
     answers = await _tabled(bound.statement, answer.container)
     explained = await why(asking, bound.statement, answers, left_s=deadline.ends_at - asking.clock())
     page = answers.rows[offset : offset + limit]
-    told = stats(answer.container)
     return Table(
         columns=answers.columns,
         rows=page,
@@ -113,16 +113,25 @@ async def run(
             *_at_most(answers, offset + limit),
             *answer.warnings[:3],
         ),
-        provenance=Provenance(
-            source=asking.source,
-            queries=tuple(each[:_QUERY_CHARS] for each in (bound.text, *explained.queries)),
-            rows_inspected=len(page) if told.inspected is None else told.inspected,
-            method="exact",
-            window=time_window(answer.container) or (window.shown if window else None),
-            as_of_at=asked_at,
-            truncated=told.is_partial,
-            took_ms=answer.took_ms,
+        provenance=_provenance(
+            asking, answer, (bound.text, *explained.queries), window=window, rows=len(page), as_of_at=asked_at
         ),
+    )
+
+
+def _provenance(
+    asking: Asking, answer: Answer, queries: Sequence[str], *, window: Window | None, rows: int, as_of_at: float
+) -> Provenance:
+    told = stats(answer.container)
+    return Provenance(
+        source=asking.source,
+        queries=tuple(each[:_QUERY_CHARS] for each in queries),
+        rows_inspected=rows if told.inspected is None else told.inspected,
+        method="exact",
+        window=time_window(answer.container) or (window.shown if window else None),
+        as_of_at=as_of_at,
+        truncated=told.is_partial,
+        took_ms=answer.took_ms,
     )
 
 
