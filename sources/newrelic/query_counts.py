@@ -118,6 +118,15 @@ def values_text(query: Query, attribute: str) -> str:
     return printed(_plain(query, (Selected(value=_COUNT),), facet=facet, limit=Limit(rows=_VALUES_MOST)))
 
 
+def range_text(query: Query, value: Expression) -> str:
+    """Asks between which numbers a value lies, in the query's own window."""
+    ends = tuple(
+        Selected(value=Call(function=each, arguments=(Argument(value=value),)), alias=alias)
+        for each, alias in (("min", "low"), ("max", "high"))
+    )
+    return printed(_plain(query, ends))
+
+
 def text_of(condition: Expression) -> str:
     return expression_text(condition)[:160]
 

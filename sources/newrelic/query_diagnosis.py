@@ -17,8 +17,11 @@ from sources.newrelic.query_counts import Counts
 from sources.newrelic.query_counts import counted
 from sources.newrelic.query_counts import last_seen_text
 from sources.newrelic.query_counts import probe
+from sources.newrelic.query_counts import range_text
 from sources.newrelic.query_counts import values_text
+from sources.newrelic.query_findings import between
 from sources.newrelic.query_findings import blamed
+from sources.newrelic.query_findings import compared
 from sources.newrelic.query_findings import equality
 from sources.newrelic.query_findings import nothing_at_all
 from sources.newrelic.query_findings import thin
@@ -30,6 +33,7 @@ from sources.nrql.answers_rows import sequence
 from sources.nrql.check import attributes_of
 from sources.nrql.check import checked
 from sources.nrql.check import schemas_of
+from sources.nrql.tree import Expression
 from sources.nrql.tree import Query
 from sources.nrql.tree import Statement
 
@@ -73,7 +77,7 @@ class _Case:
     within_s: float
 
     async def rows(self, text: str) -> list[Row]:
-        answer = await self.asking.graph.nrql(self.asking.account, text, within_s=self.within_s)
+        answer = await self.asking.graph.nrql(self.asking.account, text, within_s=self.within_s, stats=False)
         return [mapping(row) for row in sequence(answer.container.get("results"))]
 
 
@@ -119,12 +123,23 @@ async def _measured(case: _Case, counts: Counts) -> tuple[list[str], list[str]]:
         rows = await case.rows(text) if text else []
         return [nothing_at_all(schemas_of(case.query), rows)], [text] if text else []
     found = [*blamed(counts), *thin(counts, _read(case.query))]
-    wanted = next((equality(each) for each, rows in counts.conditions if rows == 0), None)
-    if wanted is None:
-        return found, []
-    text = values_text(case.query, wanted[0])
-    near = unlike(wanted, await case.rows(text))
-    return [*found[:1], *([near] if near else []), *found[1:]], [text]
+    near, asked = await _instead(case, [each for each, rows in counts.conditions if rows == 0])
+    return [*found[:1], *near, *found[1:]], asked
+
+
+async def _instead(case: _Case, failing: Sequence[Expression]) -> tuple[list[str], list[str]]:
+    """What there is in place of what the first condition that nothing passes wants, and what was asked for that."""
+    wanted = equality(failing[0]) if failing else None
+    measured = compared(failing[0]) if failing else None
+    if wanted is not None:
+        text = values_text(case.query, wanted[0])
+        said = unlike(wanted, await case.rows(text))
+    elif measured is not None:
+        text = range_text(case.query, measured)
+        said = between(measured, await case.rows(text))
+    else:
+        return [], []
+    return [said] if said else [], [text]
 
 
 async def _keysets(case: _Case) -> Mapping[str, Mapping[str, str]]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sources.names import nearest
+from sources.newrelic.answered import number
 from sources.newrelic.names import twins
 from sources.newrelic.query_counts import Counts
 from sources.newrelic.query_counts import text_of
@@ -12,11 +13,15 @@ from sources.nrql.answers_cells import Cells
 from sources.nrql.answers_cells import instant
 from sources.nrql.answers_rows import Row
 from sources.nrql.answers_rows import sequence
+from sources.nrql.text import expression_text
 from sources.nrql.text import literal
 from sources.nrql.tree import Binary
+from sources.nrql.tree import Call
 from sources.nrql.tree import Expression
 from sources.nrql.tree import Name
+from sources.nrql.tree import Number
 from sources.nrql.tree import Text
+from sources.nrql.tree import Unary
 
 _NEAR_MOST: Final = 5
 _VALUE_CHARS: Final = 80
@@ -83,6 +88,34 @@ def unlike(wanted: Equality, rows: Sequence[Row]) -> str | None:
     cells = Cells()
     said = ", ".join(literal(cells.text(value)[:_VALUE_CHARS]) for value in named)
     return f"Frequent values of {_name(attribute)} are {said}."
+
+
+def compared(condition: Expression) -> Expression | None:
+    """What is compared with a number: an attribute, or `numeric()` of one. None: it is another condition."""
+    match condition:
+        case Binary(operator="=" | "<" | "<=" | ">" | ">=", left=left, right=Number() | Unary(operand=Number())):
+            measured = left
+        case Binary(operator="=" | "<" | "<=" | ">" | ">=", left=Number() | Unary(operand=Number()), right=right):
+            measured = right
+        case _:
+            return None
+    match measured:
+        case Name() | Call(function="numeric", arguments=(_,)):
+            return measured
+        case _:
+            return None
+
+
+def between(measured: Expression, rows: Sequence[Row]) -> str | None:
+    """Where the numbers of a value lie, which tells a unit that was mistaken. None: it has no numbers."""
+    ends = [number(rows[0].get(each)) for each in ("low", "high")] if rows else []
+    shown = [f"{int(each) if each == int(each) else each:,}" for each in ends if each is not None]
+    if len(shown) != 2:  # noqa: PLR2004 - both ends
+        return None
+    name = Cells().name(expression_text(measured))[:_VALUE_CHARS]
+    if shown[0] == shown[1]:
+        return f"`{name}` is always {shown[0]} here: compare in the same unit."
+    return f"`{name}` lies between {shown[0]} and {shown[1]} here: compare in the same unit."
 
 
 def _facet(row: Row, attribute: str) -> object:
