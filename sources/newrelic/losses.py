@@ -22,6 +22,7 @@ _LOSSES: Final = f"SELECT count(*) FROM NrIntegrationError FACET category, limit
 """Source: docs.newrelic.com, nrintegrationerror and query-limits: category, limitName and message of its events."""
 _INTAKE: Final = f"SELECT sum(GigabytesIngested) FROM NrConsumption FACET usageMetric LIMIT {_KINDS_MOST}"
 """Source: docs.newrelic.com, usage queries: GigabytesIngested by usageMetric, written about once an hour."""
+_SHOWN_CHARS: Final = 100
 _BELIEVABLE: Final = 1e15
 _GIGABYTE: Final = 1_000_000_000
 """Source: docs.newrelic.com, data ingest billing: a gigabyte is 10^9 bytes."""
@@ -49,6 +50,24 @@ async def intake(asking: Asking, *, within_s: float) -> Intake:
             truncated=any(each.is_partial for each in told),
             took_ms=max(dropped.took_ms, taken.took_ms),
         ),
+    )
+
+
+async def warning(asking: Asking, *, within_s: float) -> str:
+    """One sentence about what the account lost in the window, for whoever trusts its counts. Empty: nothing.
+
+    One statement, which travels with whatever else is asked in the same turn. Raises as every question to New Relic.
+    """
+    text = f"{_LOSSES} {asking.window().clause}"
+    answer = await asking.graph.nrql(asking.account, text, within_s=within_s, stats=False)
+    found = losses(answer.container)
+    if not found:
+        return ""
+    reports = sum(each.reports for each in found)
+    cause = ", ".join(part for part in (found[0].category, found[0].limit) if part)
+    return (
+        f"New Relic says {reports} times that it dropped or cut data of this account in this window, most often "
+        f'{cause}: "{found[0].message[:_SHOWN_CHARS]}". Counts may be too low; see NrIntegrationError.'
     )
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from sources.newrelic import losses
@@ -15,7 +16,10 @@ from sources.newrelic.catalogue import Catalogue
 from sources.newrelic.client import NerdGraph
 from sources.newrelic.describe_run import describe_schema
 from sources.newrelic.inquiry import Inquiry
+from sources.newrelic.kept import Kept
 from sources.newrelic.profile_run import profile_attribute
+from sources.newrelic.together import both
+from sources.newrelic.together import tolerated
 from sources.newrelic.vocabulary import Vocabulary
 from sources.newrelic.window import Window
 from sources.newrelic.window import window_until
@@ -65,6 +69,7 @@ class NewRelicSource:
             graph=graph, account=account, source=name, catalogue=self._catalogue, window=window, clock=clock
         )
         self._vocabulary = Vocabulary(self._asking)
+        self._losses: Kept[str, str] = Kept(for_s=STANDS_S, clock=clock)
         self._asked_before = AskedBefore(self._asking)
 
     @property
@@ -119,7 +124,11 @@ class NewRelicSource:
         progress: Progress = silent,
     ) -> Description:
         """Counts are always of all rows of the window; `exact` adds ranges and counts of odd values."""
-        return await describe_schema(self._inquiry(within_s, progress), schema, attributes, exact=exact)
+        described, lost = await both(
+            describe_schema(self._inquiry(within_s, progress), schema, attributes, exact=exact),
+            tolerated(self._losses.get("", lambda: losses.warning(self._asking, within_s=within_s))),
+        )
+        return replace(described, hints=(*described.hints, lost)) if isinstance(lost, str) and lost else described
 
     async def profile(
         self, schema: str, attribute: str, *, top: int, within_s: float, progress: Progress = silent
