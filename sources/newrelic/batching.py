@@ -16,10 +16,25 @@ from sources.newrelic.flights import Flight
 from sources.newrelic.flights import Statement
 from sources.newrelic.flights import Whole
 from sources.newrelic.texts import BATCH_MOST
+from sources.newrelic.texts import FIELDS_MOST
+from sources.newrelic.texts import batch_fields
 from sources.newrelic.texts import batch_text
 
 _TEXT_CHARS: Final = 200_000
 """Statements of one request together."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Width:
+    """How much New Relic takes in one request, as far as it is known."""
+
+    fields_most: int = FIELDS_MOST
+
+    def halved(self, flights: Sequence[Flight]) -> tuple[Sequence[Flight], Sequence[Flight]]:
+        """Two loads in place of one that was refused; from now on none is wider than these."""
+        halves = in_halves(flights)
+        self.fields_most = min(self.fields_most, max(map(fields, halves)))
+        return halves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,20 +47,28 @@ class Piece:
     warnings: tuple[str, ...] = ()
 
 
-def loads(flights: Sequence[Flight]) -> Iterator[list[Flight]]:
+def loads(flights: Sequence[Flight], *, fields_most: int) -> Iterator[list[Flight]]:
     """The flights in as few requests as possible; those of very different patience do not wait for each other."""
     yield from ([flight] for flight in flights if isinstance(flight.question, Whole))
     statements = [flight for flight in flights if isinstance(flight.question, Statement)]
     for _, alike in groupby(sorted(statements, key=_company), key=_company):
         load: list[Flight] = []
-        chars = 0
         for flight in alike:
-            if len(load) == BATCH_MOST or (load and chars + len(flight.question.text) > _TEXT_CHARS):
+            if load and not _fits([*load, flight], fields_most):
                 yield load
-                load, chars = [], 0
+                load = []
             load.append(flight)
-            chars += len(flight.question.text)
         yield load
+
+
+def fields(flights: Sequence[Flight]) -> int:
+    """How many fields the request for these statements has."""
+    return batch_fields([cast("Statement", flight.question).selection for flight in flights])
+
+
+def in_halves(flights: Sequence[Flight]) -> tuple[Sequence[Flight], Sequence[Flight]]:
+    middle = len(flights) // 2
+    return flights[:middle], flights[middle:]
 
 
 def request(flights: Sequence[Flight]) -> tuple[str, dict[str, object]]:
@@ -70,6 +93,11 @@ def pieces(flights: Sequence[Flight], body: Mapping[str, Any]) -> list[Piece]:
         return [_whole_piece(content, errors)]
     actor = _object(content.get("actor"))
     return [_statement_piece(actor, f"a{number}", errors) for number in range(len(flights))]
+
+
+def _fits(load: Sequence[Flight], fields_most: int) -> bool:
+    chars = sum(len(flight.question.text) for flight in load)
+    return len(load) <= BATCH_MOST and chars <= _TEXT_CHARS and fields(load) <= fields_most
 
 
 def _company(flight: Flight) -> tuple[bool, int]:
@@ -101,7 +129,7 @@ def _leaves_enough(error: GraphError, content: Mapping[str, Any], inside: tuple[
     """Whether there is an answer in spite of the error: it is a remark, or only a part below is missing."""
     if not content:
         return False
-    if error.trouble.kind == "deprecated":
+    if error.trouble.kind in {"deprecated", "wide"}:
         return True
     if inside is not None:
         return len(error.path) > len(inside) and error.path[: len(inside)] == inside

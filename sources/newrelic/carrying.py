@@ -1,9 +1,10 @@
-"""Carries a load of flights there and back: attempts, pauses, one split, and the outcome of each flight."""
+"""Carries a load of flights there and back: attempts, pauses, splits, and the outcome of each flight."""
 
 import asyncio
 from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Coroutine
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +19,13 @@ from sources.errors import QuotaSpent
 from sources.errors import SourceError
 from sources.errors import SourceUnreachable
 from sources.newrelic.batching import Piece
+from sources.newrelic.batching import Width
+from sources.newrelic.batching import fields
+from sources.newrelic.batching import in_halves
+from sources.newrelic.batching import loads
 from sources.newrelic.batching import pieces
 from sources.newrelic.batching import request
+from sources.newrelic.faults import Kind
 from sources.newrelic.faults import Setback
 from sources.newrelic.faults import Trouble
 from sources.newrelic.flights import Answered
@@ -39,7 +45,8 @@ from sources.newrelic.refusals import refusal
 from sources.newrelic.regions import Endpoint
 from sources.newrelic.retrying import Retrying
 
-_TO_SPLIT: Final = {"slow", "large"}
+_TO_SPLIT: Final[frozenset[Kind]] = frozenset({"slow", "large"})
+_WIDE: Final[frozenset[Kind]] = frozenset({"wide"})
 
 
 @dataclass(slots=True)
@@ -67,6 +74,7 @@ class Carrier:
     spawn: Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
     """Runs something beside, and ends it with the client."""
     counts: Counts = field(default_factory=Counts)
+    width: Width = field(default_factory=Width)
     without_lasting: set[int] = field(default_factory=set[int])
     """Accounts that refused a lasting query."""
 
@@ -76,8 +84,15 @@ class Carrier:
             going = self._admitted([flight for flight in load if not flight.over])
             if not going:
                 return
+            if len(going) > 1 and fields(going) > self.width.fields_most:  # as another load has found out meanwhile
+                await self._apart(loads(going, fields_most=self.width.fields_most), may_split=may_split)
+                return
             found = await self._attempt(going)
-            if may_split and _fails_by_size(found):
+            if _fails_by(found, _WIDE):
+                self.counts.retries += 1
+                await self._apart(self.width.halved(going), may_split=may_split)
+                return
+            if may_split and _fails_by(found, _TO_SPLIT):
                 await self._halved(going)
                 return
             pauses_s = [self._settled(flight, piece, attempt) for flight, piece in zip(going, found, strict=True)]
@@ -141,9 +156,10 @@ class Carrier:
         self.counts.retries += 1
         for flight in flights:
             flight.slow += 1
-        middle = len(flights) // 2
-        halves = (flights[:middle], flights[middle:])
-        await asyncio.gather(*(self.carry(half, may_split=False) for half in halves))
+        await self._apart(in_halves(flights), may_split=False)
+
+    async def _apart(self, parts: Iterable[Sequence[Flight]], *, may_split: bool) -> None:
+        await asyncio.gather(*(self.carry(part, may_split=may_split) for part in parts))
 
     def _settled(self, flight: Flight, piece: Piece, attempt: int) -> float | None:
         """Land the flight if it can be. Returns the pause before another attempt, in seconds; None: none is needed."""
@@ -214,10 +230,10 @@ class Carrier:
         )
 
 
-def _fails_by_size(found: Sequence[Piece]) -> bool:
-    """Whether the load failed as a whole, for a reason that half of it may not have."""
+def _fails_by(found: Sequence[Piece], reasons: frozenset[Kind]) -> bool:
+    """Whether the load failed as a whole, for one reason that half of it may not have."""
     kinds = {piece.trouble.kind if piece.trouble else None for piece in found}
-    return len(found) > 1 and len(kinds) == 1 and kinds <= _TO_SPLIT
+    return len(found) > 1 and len(kinds) == 1 and kinds <= reasons
 
 
 def _reached(flights: Sequence[Flight], stage: str) -> None:

@@ -131,19 +131,21 @@ class NerdGraph:
         *,
         within_s: float,
         stats: bool = True,
+        whole: bool = True,
         lasting: bool = False,
         progress: Progress = silent,
     ) -> Answered:
         """The answer to one NRQL statement.
 
-        `stats` also brings `rawResponse` with its performance statistics, and the rows a second time. `lasting` lets
-        the query run on for longer than New Relic's two minutes, as long as `within_s` says, where the account may.
+        `stats` also brings NRDB's messages and `rawResponse` with its performance statistics, and the rows a second
+        time; with it, `whole` brings what stands beside the rows. `lasting` lets the query run on for longer than
+        New Relic's two minutes, as long as `within_s` says, where the account may.
         """
         lasting = lasting and account not in self._carrier.without_lasting
         statement = Statement(
             account=account,
             text=text,
-            selection=Selection(stats=stats, lasting=lasting),
+            selection=Selection(stats=stats, whole=stats and whole, lasting=lasting),
             timeout_s=statement_timeout_s(within_s, lasting=lasting),
         )
         began_s = self._clock()
@@ -232,7 +234,8 @@ class NerdGraph:
 
     def _depart(self) -> None:
         gathered, self._gathered = self._gathered, []
-        for load in loads([flight for flight in gathered if not flight.over]):
+        waited_for = [flight for flight in gathered if not flight.over]
+        for load in loads(waited_for, fields_most=self._carrier.width.fields_most):
             task = self._spawn(self._carrier.carry(load))
             task.add_done_callback(lambda task, load=load: _crashed(task, load))
             for flight in load:

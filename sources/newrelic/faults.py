@@ -24,7 +24,8 @@ Kind = Literal[
     "denied",  # this user may not do that
     "syntax",
     "bounds",  # the query asks for too much, whatever the time
-    "large",  # the request or its answer is too long
+    "large",  # the answer is too long
+    "wide",  # the request as a whole asks for too much, in fields or in size
     "no_async",  # this account has no lasting queries
     "deprecated",  # no failure at all
     "elsewhere",  # what answered is no NerdGraph
@@ -70,6 +71,8 @@ class GraphError:
     def trouble(self) -> Trouble:
         text = self.message[:_SCAN_CHARS]
         for sign in _SIGNS:
+            if sign.kind == "wide" and self.path:
+                continue
             if self.marks & sign.marks or sign.words.search(text):
                 return Trouble(kind=sign.kind, message=self.message)
         return Trouble(kind="rejected" if self.path else "broken", message=self.message)
@@ -102,6 +105,14 @@ _SIGNS: Final = (
     ),
     _sign("slow", r"1101002|timed? ?out|time limit", "TIMEOUT", "NRDB_TIMEOUT"),
     _sign("no_async", r"\basync\w*\b.*\b(not|only|requires?|unavailable|disabled)\b|data plus"),
+    _sign(
+        "wide",  # only said of a request as a whole
+        r"\bfields?\b.{0,80}\b(allowed|limit\w*|max(imum)?|exceed\w*|at most)\b|"
+        r"\b(allowed|limit\w*|max(imum)?|exceed\w*|at most|more than|too many)\b.{0,80}\bfields?\b|"
+        r"\btoo many (alias|selection|node|token)|\b(too|high\w*|max\w*|exceed\w*|limit\w*)\b.{0,80}\bcomplex|"
+        r"\bcomplexity\b.{0,80}\b(too|high|max\w*|exceed\w*|limit\w*)\b|"
+        r"\b(request|document|operation|payload|body|query)\b.{0,40}\btoo (big|large|long|wide)\b",
+    ),
     _sign("bounds", r"\btoo (big|large|long|many)\b|\b366\b|\bmax(imum)? (number|limit|of)\b"),
     _sign("denied", r"access denied|(not |un)authori[sz]ed|forbidden", "ACCESS_DENIED", "FORBIDDEN"),
     _sign(

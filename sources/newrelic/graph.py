@@ -33,9 +33,12 @@ class Graph(Protocol):
         *,
         within_s: float,
         stats: bool = True,
+        whole: bool = True,
         lasting: bool = False,
         progress: Progress = silent,
-    ) -> Answer: ...
+    ) -> Answer:
+        """Without `stats` only the rows, without `whole` only rows, statistics and messages."""
+        ...
 
     async def graphql(self, text: str, variables: Mapping[str, Any] = ..., *, within_s: float) -> Mapping[str, Any]:
         """The `data` of the answer."""

@@ -85,6 +85,6 @@ class Inquiry:
             raise QueryTimeout(self.within_s)
         asking = self.asking
         answers = await together(
-            asking.graph.nrql(asking.account, text, within_s=left_s, stats=stats) for text in texts
+            asking.graph.nrql(asking.account, text, within_s=left_s, stats=stats, whole=False) for text in texts
         )
         return tuple(answer.container for answer in answers)

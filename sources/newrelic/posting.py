@@ -35,7 +35,7 @@ _HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 """Written so, a character may be there by half only."""
 _PASSING: Final = {_TOO_MANY, 500}
 _BROKEN_FROM: Final = 502
-_PERMANENT: Final[dict[int, Kind]] = {401: "key", 402: "unpaid", 403: "denied", 413: "large"}
+_PERMANENT: Final[dict[int, Kind]] = {401: "key", 402: "unpaid", 403: "denied", 413: "wide"}
 
 
 class Posting:
@@ -144,7 +144,7 @@ def _refuse(response: httpx.Response, body: bytes) -> NoReturn:
 
 
 def _named(errors: tuple[GraphError, ...]) -> Trouble | None:
-    kinds = {"region", "account", "key", "unpaid", "syntax", "bounds"}
+    kinds = {"region", "account", "key", "unpaid", "syntax", "bounds", "wide"}
     return next((error.trouble for error in errors if error.trouble.kind in kinds), None)
 
 

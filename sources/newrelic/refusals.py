@@ -124,6 +124,13 @@ def _large(trouble: Trouble, _around: Circumstances) -> SourceError:
     )
 
 
+def _wide(trouble: Trouble, _around: Circumstances) -> SourceError:
+    return TooLarge(
+        f"New Relic refuses the request as too large{_quoted(trouble)}. Ask for less: a shorter statement, fewer "
+        "attributes or functions."
+    )
+
+
 def _no_async(trouble: Trouble, _around: Circumstances) -> SourceError:
     return QueryRejected(trouble.message, NARROWER)
 
@@ -146,6 +153,7 @@ _REFUSALS: Final[dict[Kind, Callable[[Trouble, Circumstances], SourceError]]] = 
     "syntax": _syntax,
     "bounds": _bounds,
     "large": _large,
+    "wide": _wide,
     "no_async": _no_async,
     "deprecated": _rejected,
     "rejected": _rejected,

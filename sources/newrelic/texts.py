@@ -3,9 +3,12 @@
 Source: the types and arguments are those of NerdGraph's published schema (docs.newrelic.com, NerdGraph explorer).
 """
 
+import re
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from typing import Final
 
 ACCOUNTS: Final = "query Accounts { actor { accounts { id name } } }"
@@ -37,16 +40,20 @@ query QueryHistory($limit: Int) {
   actor { queryHistory { nrql(options: {limit: $limit}) { accountIds createdAt query } } }
 }"""
 
-_ROWS: Final = (
-    "results currentResults previousResults otherResult totalResult "
-    "metadata { eventTypes facets messages timeWindow { begin end since until compareWith } }"
+_ROWS: Final = "results"
+_BESIDE: Final = (
+    "currentResults previousResults otherResult totalResult "
+    "metadata { eventTypes facets messages timeWindow { begin end } }"
 )
+_MESSAGES: Final = "metadata { messages }"
 _STATS: Final = "rawResponse"
 _PROGRESS: Final = "queryProgress { completed queryId retryAfter retryDeadline resultExpiration }"
 
 PROGRESS: Final = f"""\
 query Progress($account: Int!, $queryId: ID!) {{
-  actor {{ account(id: $account) {{ nrqlQueryProgress(queryId: $queryId) {{ {_ROWS} {_STATS} {_PROGRESS} }} }} }}
+  actor {{ account(id: $account) {{ nrqlQueryProgress(queryId: $queryId) {{
+    {_ROWS} {_BESIDE} {_STATS} {_PROGRESS}
+  }} }} }}
 }}"""
 """How far a lasting query is, and its rows once it is done."""
 
@@ -59,15 +66,31 @@ query AcrossAccounts($accounts: [Int!]!, $query: Nrql!, $timeout: Seconds) {
 BATCH_MOST: Final = 25
 """Statements in one request."""
 
+FIELDS_MOST: Final = 200
+"""Fields in one request, unless it is for one statement.
+
+Source: newrelic/nr1-status-pages#1 (2019): "NerdGraph currently blocks requests that ask for more than 200 fields".
+Whether it still does is not known, and staying below costs nothing: what is asked many times at once selects little.
+"""
+
+_FIELD: Final = re.compile(r"\w+")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """What is selected of the answer to one statement of a batch."""
 
     stats: bool
-    """Also the raw response, which holds the performance statistics and repeats the rows."""
+    """Also the raw response, which holds the performance statistics and repeats the rows, and messages of NRDB."""
+    whole: bool
+    """Also what stands beside the rows: halves of a comparison, other and total, facets, the window."""
     lasting: bool
     """The query may go on after its timeout, and be polled."""
+
+    @property
+    def fields(self) -> int:
+        """How many fields one statement adds to a request."""
+        return _fields(self)
 
 
 def batch_text(selections: Sequence[Selection]) -> str:
@@ -81,6 +104,11 @@ def batch_text(selections: Sequence[Selection]) -> str:
     return f"query Batch({declared}) {{ actor {{\n{asked}\n}} }}"
 
 
+def batch_fields(selections: Sequence[Selection]) -> int:
+    """How many fields the text for these statements has."""
+    return 1 + sum(each.fields for each in selections)
+
+
 def every_text() -> Iterator[tuple[str, str]]:
     """Name and text of everything that may be sent; of the batches those that differ in what they select."""
     yield from (
@@ -92,10 +120,19 @@ def every_text() -> Iterator[tuple[str, str]]:
         ("PROGRESS", PROGRESS),
         ("ACROSS_ACCOUNTS", ACROSS_ACCOUNTS),
     )
-    kinds = [Selection(stats=stats, lasting=lasting) for stats in (False, True) for lasting in (False, True)]
+    kinds = [
+        Selection(stats=stats, whole=whole, lasting=lasting)
+        for stats, whole, lasting in product((False, True), repeat=3)
+    ]
     yield from ((f"batch of 1: {each}", batch_text([each])) for each in kinds)
     yield "batch of all kinds", batch_text(kinds)
     yield "full batch", batch_text([kinds[number % len(kinds)] for number in range(BATCH_MOST)])
+
+
+@cache
+def _fields(selection: Selection) -> int:
+    """Those that are chosen, and `account` and `nrql` around them."""
+    return 2 + len(_FIELD.findall(_chosen(selection)))
 
 
 def _declared(number: int, selection: Selection) -> str:
@@ -105,6 +142,11 @@ def _declared(number: int, selection: Selection) -> str:
 
 def _asked(number: int, selection: Selection) -> str:
     lasting = f", async: $y{number}" if selection.lasting else ""
-    chosen = " ".join([_ROWS, *([_STATS] if selection.stats else []), *([_PROGRESS] if selection.lasting else [])])
     arguments = f"query: $q{number}, timeout: $t{number}{lasting}"
-    return f"a{number}: account(id: $i{number}) {{ nrql({arguments}) {{ {chosen} }} }}"
+    return f"a{number}: account(id: $i{number}) {{ nrql({arguments}) {{ {_chosen(selection)} }} }}"
+
+
+def _chosen(selection: Selection) -> str:
+    beside = _BESIDE if selection.whole else _MESSAGES if selection.stats else ""
+    parts = (_ROWS, beside, _STATS if selection.stats else "", _PROGRESS if selection.lasting else "")
+    return " ".join(part for part in parts if part)

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 from collections.abc import AsyncIterator
 from collections.abc import Awaitable
 from collections.abc import Callable
@@ -61,7 +62,9 @@ async def failure(far: Far, text: str = "SELECT 1 FROM X", *, account: int = 1, 
 
 async def test_statements_asked_in_one_turn_travel_in_one_request() -> None:
     async with nerdgraph() as far:
-        answers = await asyncio.gather(*(far.graph.nrql(n, f"SELECT {n} FROM X", within_s=10) for n in range(20)))
+        answers = await asyncio.gather(
+            *(far.graph.nrql(n, f"SELECT {n} FROM X", within_s=10, stats=False) for n in range(20))
+        )
     assert [each.container["results"][0]["asked"] for each in answers] == [f"SELECT {n} FROM X" for n in range(20)]
     assert len(far.asked) == 1
     assert [far.asked[0].variables[f"i{n}"] for n in range(20)] == list(range(20))
@@ -69,7 +72,7 @@ async def test_statements_asked_in_one_turn_travel_in_one_request() -> None:
 
 async def test_a_request_carries_at_most_25_statements() -> None:
     async with nerdgraph() as far:
-        await asyncio.gather(*(far.graph.nrql(1, f"SELECT {n} FROM X", within_s=10) for n in range(60)))
+        await asyncio.gather(*(far.graph.nrql(1, f"SELECT {n} FROM X", within_s=10, stats=False) for n in range(60)))
     assert sorted(len(asked.statements) for asked in far.asked) == [10, 25, 25]
 
 
@@ -99,6 +102,20 @@ async def test_the_raw_response_is_only_asked_for_when_it_is_wanted() -> None:
         await far.graph.nrql(1, "SELECT 1 FROM X", within_s=5, stats=False)
         await far.graph.nrql(1, "SELECT 1 FROM X", within_s=5)
     assert ["rawResponse" in asked.text for asked in far.asked] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("stats", "whole", "fields"),
+    [
+        (False, True, {"results"}),
+        (True, False, {"results", "metadata", "messages", "rawResponse"}),
+    ],
+)
+async def test_only_what_will_be_read_is_selected(*, stats: bool, whole: bool, fields: set[str]) -> None:
+    async with nerdgraph() as far:
+        await far.graph.nrql(1, "SELECT 1 FROM X", within_s=5, stats=stats, whole=whole)
+    selected = far.asked[0].text.rpartition("t0)")[2]
+    assert set(re.findall(r"\w+", selected)) == fields
 
 
 async def test_what_is_already_on_its_way_is_not_asked_again() -> None:
@@ -533,7 +550,7 @@ async def test_at_most_25_requests_are_under_way() -> None:
         return None
 
     async with nerdgraph(reply) as far:
-        calls = [asyncio.create_task(far.graph.nrql(1, f"SELECT {n} FROM X", within_s=60)) for n in range(1_000)]
+        calls = [asyncio.create_task(far.graph.nrql(1, f"SELECT {n}", within_s=60, stats=False)) for n in range(1_000)]
         await asyncio.wait_for(full.wait(), 10)
         released.set()
         await asyncio.gather(*calls)

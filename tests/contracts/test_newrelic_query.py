@@ -64,12 +64,13 @@ class Account:
         *,
         within_s: float,
         stats: bool = True,
+        whole: bool = True,
         lasting: bool = False,
         progress: Progress = silent,
     ) -> Answer:
         assert account == ACCOUNT
         assert within_s > 0
-        assert stats or not lasting
+        assert (stats and whole) or not lasting
         progress(1.0, "done")
         if text.startswith("SHOW EVENT TYPES"):
             return Answer(container={"results": [{"eventType": name} for name in KEYSETS]})

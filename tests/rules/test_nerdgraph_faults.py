@@ -44,6 +44,15 @@ _AT = ["actor", "a0", "nrql"]
         ({"message": "TIMESERIES is limited to 366 buckets", "path": _AT}, "bounds"),
         ({"message": "The query is a little too big for us", "path": _AT}, "bounds"),
         ({"message": "This field is deprecated! Please use `queryHistory`."}, "deprecated"),
+        ({"message": "The request has 376 fields, 200 are allowed"}, "wide"),
+        ({"message": "You may not ask for more than 200 fields"}, "wide"),
+        ({"message": "Operation exceeds the maximum of 200 fields"}, "wide"),
+        ({"message": "Operation Batch is too complex: complexity is 376 and maximum is 200"}, "wide"),
+        ({"message": "Query is too large"}, "wide"),
+        ({"message": "Query is too complex", "extensions": {"errorClass": "TIMEOUT"}}, "slow"),
+        ({"message": "Rate limit for field nrql reached"}, "rate"),
+        ({"message": "A statement may name 255 fields, the maximum is 254", "path": _AT}, "rejected"),
+        ({"message": "Cannot query field 'query' on type 'NrdbResultContainer'"}, "broken"),
         ({"message": "Async queries are not available for this account", "path": _AT}, "no_async"),
         ({"message": "Unknown function", "path": _AT}, "rejected"),
         ({"message": "hm"}, "broken"),
@@ -94,7 +103,9 @@ def test_no_answer_is_so_odd_that_reading_it_fails(data: Any, errors: Any, accou
 
 
 def _flight(loop: asyncio.AbstractEventLoop, *, deadline_s: float = 100.0) -> Flight:
-    statement = Statement(account=1, text="x", selection=Selection(stats=False, lasting=False), timeout_s=5)
+    statement = Statement(
+        account=1, text="x", selection=Selection(stats=False, whole=False, lasting=False), timeout_s=5
+    )
     return Flight(question=statement, outcome=loop.create_future(), began_s=0.0, deadline_s=deadline_s)
 
 
@@ -148,7 +159,7 @@ def test_a_pause_ends_before_the_deadline_and_not_before_new_relic_says(
 
 
 @pytest.mark.parametrize(
-    "kind", ["key", "unpaid", "region", "account", "denied", "syntax", "bounds", "elsewhere", "rejected"]
+    "kind", ["key", "unpaid", "region", "account", "denied", "syntax", "bounds", "wide", "elsewhere", "rejected"]
 )
 def test_what_stays_wrong_is_not_tried_again(kind: Kind) -> None:
     loop = asyncio.new_event_loop()

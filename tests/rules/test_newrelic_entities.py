@@ -64,10 +64,11 @@ class Graph:
         *,
         within_s: float,
         stats: bool = True,
+        whole: bool = True,
         lasting: bool = False,
         progress: Progress = silent,
     ) -> Answer:
-        assert (account, within_s > 0, stats, lasting) == (ACCOUNT, True, True, False)
+        assert (account, within_s > 0, stats, whole, lasting) == (ACCOUNT, True, True, True, False)
         progress(1, "")
         self.texts.append(text)
         rows = next(rows for name, rows in self.rows.items() if name in text)
