@@ -96,7 +96,7 @@ async def serving(
     """`told`: variables beside those of all scenes. `simulator`: arguments of `Simulator`."""
     numbers = ",".join(str(each.id) for each in accounts)
     async with simulated(accounts, **simulator) as far:
-        settings = read_settings(environ(far, state, **{"accounts": numbers, **(told or {})}))
+        settings = read_settings(environ(far, state, numbers) | dict(told or {}))
         async with open_parts(settings) as parts, Client(build_server(parts, settings)) as client:
             yield Scene(client=client, far=far, parts=parts)
 

@@ -54,7 +54,9 @@ class Cells:
         return cleaned if cleaned.isascii() else cleaned.encode("utf-8", "replace").decode()
 
     def name(self, value: str) -> str:
-        """A name of a column: as text, and shorter."""
+        """A name of a column: one line, without signs that turn or hide others, and shorter than a text."""
+        if not value.isprintable():
+            value = "".join(sign if sign.isprintable() else " " * sign.isspace() for sign in value)
         return self.text(value)[:NAME_CHARS]
 
     def _nested(self, value: list[object] | dict[object, object], depth: int) -> Json:
