@@ -44,7 +44,7 @@ def rows(tables: Mapping[str, str], *, clock: Callable[[], float] = TWO_MINUTES_
         made.close()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Scene:
     client: Client
     far: Simulated
