@@ -64,6 +64,11 @@ def filled(name: str) -> Measure:
     return Measure(attribute=name, key="values", nrql=_where(f"{name_text(name)} IS NOT NULL"))
 
 
+def latest(name: str) -> Measure:
+    """Its newest value, for one that no row which was looked at has."""
+    return Measure(attribute=name, key="latest", nrql=f"latest({name_text(name)})")
+
+
 def measuring(place: Place, measures: Sequence[Measure], clause: str) -> tuple[str, ...]:
     """As few statements as hold all measures; each also counts the rows."""
     return tuple(
@@ -95,10 +100,14 @@ def row_count(containers: Sequence[Mapping[str, Any]]) -> int:
 
 
 def looking(place: Place, names: Sequence[str], window: Window) -> tuple[str, ...]:
-    """Statements that read some rows of every slice of the window: never only the newest."""
+    """Statements that read some rows of every slice of the window: never only the newest.
+
+    Of one attribute alone, rows that have it.
+    """
     written = [name_text(each) for each in names]
+    where = f"{written[0]} IS NOT NULL" if len(written) == 1 else ""
     return tuple(
-        place.asked(", ".join(written[begin:end]), rest=f"{each.clause} LIMIT {SLICE_ROWS}")
+        place.asked(", ".join(written[begin:end]), rest=f"{each.clause} LIMIT {SLICE_ROWS}", where=where)
         for begin, end in chunks(written, most=_LOOKED_TOGETHER, chars=TEXT_CHARS - 700)
         for each in window.sliced(SLICES)
     )

@@ -10,6 +10,7 @@ from sources.duckdb.describe_shown import cut
 from sources.errors import UnknownAttribute
 from sources.names import nearest
 from sources.newrelic import describe
+from sources.newrelic.answered import count
 from sources.newrelic.answered import first
 from sources.newrelic.answered import number
 from sources.newrelic.describe import Measure
@@ -84,7 +85,7 @@ async def measure(
     closer = _closer(inquiry.window, found, looks, rows)
     if closer is not None:
         looks = await _looked(inquiry, place, names, closer)
-    values = describe.seen(names, looks)
+    values = await _with_rare(inquiry, place, describe.seen(names, looks), found)
     measured = Measured(
         place=place,
         rows=rows,
@@ -94,6 +95,17 @@ async def measure(
         twins=near,
     )
     return measured, values
+
+
+async def _with_rare(inquiry: Inquiry, place: Place, values: Seen, found: describe.Values) -> Seen:
+    """The values, with the newest one of each attribute that is filled so seldom that no row looked at has it."""
+    rare = [name for name, seen in values.items() if not seen and count(found.get(name, {}).get("values"))]
+    if not rare:
+        return values
+    measures = [describe.latest(each) for each in rare]
+    texts = describe.measuring(place, measures, inquiry.window.clause)
+    newest = describe.measured(place, measures, await inquiry.counted(texts))
+    return {**values, **{name: [value] for name in rare if (value := newest[name]["latest"]) is not None}}
 
 
 async def told(inquiry: Inquiry, measured: Measured, more: Iterable[str]) -> tuple[str, ...]:

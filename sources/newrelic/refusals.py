@@ -20,6 +20,9 @@ from sources.nrql.errors import caret
 NARROWER: Final = (
     "Look at a shorter window (SINCE 1 hour ago), filter more or select less; or allow more time with timeout_s."
 )
+_CORRECT: Final = (
+    "Correct the statement there: NRQL is not SQL, and names with signs or blanks in them stand in `backticks`."
+)
 _PLACE: Final = re.compile(r"line (\d+),? position (\d+)(?:,? unexpected '(.*?)')?", re.IGNORECASE)
 _MINUTE_S: Final = 60.0
 
@@ -107,7 +110,7 @@ def _syntax(trouble: Trouble, around: Circumstances) -> SourceError:
     place = _PLACE.search(trouble.message)
     offset = offset_of(around.text, int(place[1]), int(place[2]), place[3] or "") if place and around.text else None
     pointed = "" if offset is None else f"\n{caret(around.text, offset)}\n"
-    return QueryRejected(f"{trouble.message}{pointed}", "Correct the statement there; NRQL is not SQL.")
+    return QueryRejected(f"{trouble.message}{pointed}", _CORRECT)
 
 
 def _bounds(trouble: Trouble, _around: Circumstances) -> SourceError:

@@ -228,6 +228,34 @@ async def test_an_attribute_that_is_half_empty_says_so(scene: Scene) -> None:
     assert code["null_share"] == pytest.approx(0.54)
 
 
+async def test_what_few_rows_have_is_shown_all_the_same(tmp_path: Path) -> None:
+    """Of 20,000 rows 5 have it; none of those that a description looks at."""
+    seldom = "CASE WHEN i IN (3331, 7777, 9001, 13579, 17001) THEN 'code-' || i END"
+    spread = 'now()::TIMESTAMP - to_seconds(4 * i::BIGINT) AS "time"'
+    table = f"SELECT {spread}, {seldom} AS reason, i % 2 = 0 AS even FROM range(20000) numbers(i)"
+    with rows({"Work": table}) as nrdb:
+        async with serving([Account(id=1, nrdb=nrdb)], tmp_path) as scene:
+            reason = (await _described(scene, "Work", detail="brief"))["reason"]
+            asked = len(scene.asked_since(0))
+            profile = await scene.ask("profile_attribute", schema="Work", attribute="reason")
+            assert scene.asked_since(0)
+    assert reason["examples"] == ["code-3331"], "the newest"
+    assert reason["distinct"] == 5
+    assert asked < 30
+    assert [each["pattern"] for each in profile["formats"]] == ["a+-9+"]
+
+
+async def test_a_name_with_signs_is_told_to_stand_in_backticks(tmp_path: Path) -> None:
+    table = f'SELECT {_AT}, i * 1.0 AS "Usage(%)" FROM range(20) numbers(i)'
+    with rows({"Work": table}) as nrdb:
+        async with serving([Account(id=1, nrdb=nrdb)], tmp_path) as scene:
+            refusal = await scene.refused("run_query", query="SELECT max(Usage(%)) FROM Work")
+            right = await scene.ask("run_query", query="SELECT max(`Usage(%)`) FROM Work")
+    assert "^" in refusal
+    assert "`backticks`" in refusal
+    assert right["rows"] == [[19.0]]
+
+
 async def test_all_facets_come_back_and_not_ten_of_them(scene: Scene) -> None:
     answer = await scene.ask("run_query", query="SELECT count(*) FROM TransactionError FACET traceId", limit=30)
     assert answer["row_count"] == 30
