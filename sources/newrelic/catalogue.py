@@ -69,6 +69,7 @@ class Catalogue:
         self._metrics: Kept[str, Metrics] = Kept(for_s=_TYPES_S, clock=clock, finishing=True)
         self._listed: Kept[str, _Listed] = Kept(for_s=_TYPES_S, clock=clock, finishing=True)
         self._keysets: Kept[str, tuple[Attribute, ...]] = Kept(for_s=_KEYSETS_S, clock=clock, finishing=True)
+        self._left_out: dict[str, int] = {}
 
     async def schemas(self) -> tuple[Schema, ...]:
         """Every event type and the most frequent metrics, by name: rows, range, bytes and number of attributes.
@@ -109,6 +110,10 @@ class Catalogue:
         if known is None:
             _, known = await both(self._dictionary.words((place.event_type,)), self._known_keyset(schema))
         return listing.with_meaning(known, await self.words(place.event_type))
+
+    def left_out(self, schema: str) -> int:
+        """How many attributes its last keyset listed that no statement can name; they are in no answer."""
+        return self._left_out.get(schema, 0)
 
     async def words(self, event_type: str) -> Words:
         """What the dictionary says about an event type. Never raises."""
@@ -168,6 +173,9 @@ class Catalogue:
                 stats=False,
             )
             found = listing.attributes(rows(answer.container))
+            self._left_out.pop(schema, None)
+            if number := listing.left_out(rows(answer.container)):
+                self._left_out[schema] = number
             if place.metric is None or not found:
                 return found
             return listing.of_metric(found, place.metric, self._metrics.found("") or {})

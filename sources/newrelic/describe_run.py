@@ -1,6 +1,7 @@
 """Which statements a description takes, and in how many rounds: counts and looks together, more only where needed."""
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -45,7 +46,8 @@ async def describe_schema(inquiry: Inquiry, schema: str, names: Sequence[str], *
     place = place_of(schema)
     measures = list(describe.counts(place, attributes, exact=exact))
     measured, _ = await measure(inquiry, place, attributes, known, measures)
-    shown = await told(inquiry, measured, hints(attributes, measured))
+    left_out = inquiry.asking.catalogue.left_out(schema)
+    shown = await told(inquiry, measured, [*_left_out(left_out), *hints(attributes, measured)])
     return Description(
         schema=schema,
         rows=measured.rows,
@@ -113,6 +115,12 @@ async def told(inquiry: Inquiry, measured: Measured, more: Iterable[str]) -> tup
     if measured.rows == 0:
         return (await _emptiness(inquiry, measured.place), *inquiry.remarks)
     return tuple(cut(each, most=_HINT_CHARS) for each in [*inquiry.remarks, *more][:_HINTS])
+
+
+def _left_out(number: int) -> Iterator[str]:
+    if number:
+        what = "attribute has a name" if number == 1 else "attributes have names"
+        yield f"{number} more {what} that no statement can say (backticks, control characters or turned text)."
 
 
 async def _looked(

@@ -98,6 +98,11 @@ def attributes(found: Iterable[Row]) -> tuple[Attribute, ...]:
     return tuple(Attribute(name=name, type=kind) for name, kind in kinds.items())
 
 
+def left_out(found: Iterable[Row]) -> int:
+    """How many names of a `keyset()` cannot be asked about."""
+    return len({str(row.get("key")) for row in found if not is_usable(row.get("key"))})
+
+
 def of_metric(found: Sequence[Attribute], metric: str, metrics: Iterable[str]) -> tuple[Attribute, ...]:
     """The attributes of one metric: its value, which has its name, and its dimensions, but no other metrics."""
     others = {metric, *metrics}

@@ -125,7 +125,8 @@ async def test_whatever_an_attribute_is_called_it_is_described(scene: Scene, det
 
 
 async def test_names_that_cannot_be_asked_about_are_refused_without_asking(scene: Scene) -> None:
-    await scene.ask("describe_schema", schema="Hostile")
+    told = await scene.ask("describe_schema", schema="Hostile", attributes=["a.b.c"])
+    assert f"{len(UNASKED)} more attributes have names that no statement can say" in " ".join(told["hints"])
     for name in UNASKED:
         before = len(scene.far.received)
         refusal = await scene.refused("profile_attribute", schema="Hostile", attribute=name)
