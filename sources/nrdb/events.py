@@ -57,6 +57,11 @@ class Events:
         """Attributes by name; names are case-sensitive, as in NRDB."""
         return {column.name: column.kind for column in self.columns}
 
+    @cached_property
+    def values(self) -> dict[str, tuple[str, Kind]]:
+        """The SQL and the kind of each attribute by its name, put together once and not for every statement."""
+        return {column.name: (name_sql(column.name), column.kind) for column in self.columns}
+
 
 def event_form(
     name: str, relation: str, columns: Sequence[tuple[str, str]], *, time: str | None, shift_ms: int = 0

@@ -6,7 +6,6 @@ attribute is null choose no facet; FACET ... ORDER BY decides which are picked, 
 first case it matches.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -16,6 +15,7 @@ from sources.nrdb.literals import plain_sql
 from sources.nrdb.measures import is_aggregate
 from sources.nrdb.measures import measured
 from sources.nrdb.measures_shaped import Asked
+from sources.nrdb.measures_shaped import Measure
 from sources.nrdb.measures_shaped import bucketed
 from sources.nrdb.measures_shaped import edge_text
 from sources.nrdb.refused import NotTranslated
@@ -34,13 +34,14 @@ from sources.nrql.tree import Name
 from sources.nrql.tree import Number
 from sources.nrql.tree import Query
 from sources.nrql.tree import Where
+from sources.nrql.tree import node
 
 FACETS_MOST: Final = 5
 _RANGES_MOST: Final = 500
 _RANKED: Final = frozenset({"min", "max", "percentile", "average", "count", "median"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Facets:
     """The facets of a query."""
 
@@ -55,23 +56,22 @@ class Facets:
     """What they are picked by, downwards."""
 
 
-def faceted(query: Query, facet: Facet, asked: Asked) -> Facets:
-    """Raises `NotTranslated`."""
+def faceted(query: Query, facet: Facet, asked: Asked, first: Measure) -> Facets:
+    """`first`: what the first thing of SELECT became. Raises `NotTranslated`."""
     if len(facet.items) > FACETS_MOST:
         raise NotTranslated(f"more than {FACETS_MOST} facets", facet.items[FACETS_MOST].span.start, "Leave some out.")
     found = [_facet(item.value, asked.scope) for item in facet.items]
-    rank = _rank(query.select[0].value, asked)
-    pick = rank
+    rank = pick = _rank(query.select[0].value, first)
     if facet.order_by is not None:
         if not facet.order_by.descending:
             raise NotTranslated("FACET ... ORDER BY upwards", facet.order_by.span.start, "NRQL only knows downwards.")
-        pick = _number(facet.order_by.value, asked)
-    havings = [*_first_has_values(query.select[0].value, asked)]
+        pick = _number(facet.order_by.value, measured(facet.order_by.value, asked))
+    havings = _first_has_values(query.select[0].value, asked)
     havings += [f'"uds:f{place}" IS NOT NULL' for place, item in enumerate(facet.items) if _has_gaps(item.value)]
     return Facets(
-        names=tuple(facet_key(item) for item in facet.items),
-        sqls=tuple("CAST(NULL AS VARCHAR)" if sort == "null" else sql for sql, sort in found),
-        sorts=tuple(sort for _, sort in found),
+        names=tuple([facet_key(item) for item in facet.items]),
+        sqls=tuple(["CAST(NULL AS VARCHAR)" if sort == "null" else sql for sql, sort in found]),
+        sorts=tuple([sort for _, sort in found]),
         kept=f" HAVING {' AND '.join(havings)}" if havings else "",
         rank=rank,
         pick=pick,
@@ -125,15 +125,14 @@ def _ranges(call: Call, scope: Scope) -> Value:
     return f"list_extract([{', '.join(labels)}], {bucketed(sql, width, buckets, 0)} + 1)", "string"
 
 
-def _rank(first: Expression, asked: Asked) -> str:
+def _rank(first: Expression, found: Measure) -> str:
     if isinstance(first, Call) and first.function in _RANKED:
-        return _number(first, asked)
+        return _number(first, found)
     return "count(*)"
 
 
-def _number(expression: Expression, asked: Asked) -> str:
+def _number(expression: Expression, found: Measure) -> str:
     """One number of an aggregate; of several percentiles the first."""
-    found = measured(expression, asked)
     if found.single is None and found.read is not None:
         if isinstance(expression, Call) and expression.function == "percentile":
             return f"({found.sql})[1]"

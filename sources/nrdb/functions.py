@@ -81,7 +81,7 @@ def plain(call: Call, least: int, most: int) -> tuple[Expression, ...]:
         raise NotTranslated(
             f"{call.function}() with {len(call.arguments)} arguments is not run locally", call.span.start
         )
-    return tuple(argument.value for argument in call.arguments)
+    return tuple([argument.value for argument in call.arguments])
 
 
 def _math(call: Call, scope: Scope) -> Value:

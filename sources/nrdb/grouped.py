@@ -4,7 +4,6 @@ Every text reads the rows through `uds:e`. `uds:g` holds the groups with what th
 LIMIT picks; what is left over becomes `otherResult`.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from sources.nrdb.events import TIMESTAMP
@@ -30,6 +29,7 @@ from sources.nrql.tree import Call
 from sources.nrql.tree import Limit
 from sources.nrql.tree import Query
 from sources.nrql.tree import Selected
+from sources.nrql.tree import node
 
 LIMIT_MOST: Final = 5_000
 _FACET_LIMIT: Final = 10
@@ -37,7 +37,7 @@ _BUCKET: Final = '"uds:b"'
 _PLACES: Final = tuple(f'"uds:f{place}"' for place in range(FACETS_MOST))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Grouped:
     """The pieces of an aggregating query, all in SQL."""
 
@@ -53,18 +53,22 @@ class Grouped:
     """What is selected, and `count(*)` behind it."""
     places: tuple[str, ...]
     """The columns of the facets."""
+    rows: str
+    """The rows of the window, with the columns in use."""
 
     def events(self, name: str, window: Window | None) -> str:
         """The rows as a named part of a statement: attributes in use, facets and the bucket of each."""
         scope = self.origin.scope
-        picked = [name_sql(each) for each in (*sorted(scope.used), *scope.specials)]
+        rows = self.rows if window == self.origin.window else self.origin.rows(window)
+        picked = [name_sql(each) for each in sorted(scope.used)]
+        picked += [name_sql(each) for each in scope.specials]
         if self.facets is not None:
             picked += [f"{sql} AS {place}" for sql, place in zip(self.facets.sqls, self.places, strict=True)]
         if self.buckets is not None and window is not None:
             picked.append(
                 f"CAST(({name_sql(TIMESTAMP)} - {window[0]}) // {self.buckets.width_ms} AS BIGINT) AS {_BUCKET}"
             )
-        return f'"{name}" AS (SELECT {", ".join(picked) or "1"} FROM {self.origin.rows(window)}{self.where})'
+        return f'"{name}" AS (SELECT {", ".join(picked) or "1"} FROM {rows}{self.where})'
 
     def same(self, left: str, right: str) -> str:
         """The condition that two relations speak of the same facet."""
@@ -88,27 +92,34 @@ class Grouped:
 
 def grouped(query: Query, origin: Origin, setting: Setting, *, limit: int | None = None) -> Grouped:
     """Raises `NotTranslated`. `limit`: of the facets when the query says none."""
-    found = None if query.timeseries is None else buckets(query.timeseries, origin.window)
-    if found is not None:
-        origin.scope.time("TIMESERIES", query.timeseries.span.start if query.timeseries else 0)
-    asked = Asked(
-        scope=origin.scope,
-        span_ms=_span(found, origin.window),
-        end_ms=origin.window[1] if origin.window and found is None else None,
-        is_approximate=setting.is_approximate,
-    )
-    measures = tuple(measured(item.value, asked) for item in query.select)
-    facets = None if query.facet is None else faceted(query, query.facet, asked)
+    found = None
+    if query.timeseries is not None:
+        found = buckets(query.timeseries, origin.window)
+        origin.scope.time("TIMESERIES", query.timeseries.span.start)
+    asked = _asked(origin, found, setting)
+    measures = [measured(item.value, asked) for item in query.select]
+    facets = None if query.facet is None else faceted(query, query.facet, asked, measures[0])
     return Grouped(
         origin=origin,
-        measures=measures,
-        cells=tuple(cell(item, measure) for item, measure in zip(query.select, measures, strict=True)),
+        measures=tuple(measures),
+        cells=tuple([cell(item, measure) for item, measure in zip(query.select, measures, strict=True)]),
         facets=facets,
         buckets=found,
         where="" if query.where is None else f" WHERE {condition(query.where, origin.scope)}",
         limit=rows_of(query.limit, limit or _FACET_LIMIT),
-        values=", ".join([*(measure.sql for measure in measures), "count(*)"]),
-        places=_PLACES[: len(facets.sqls) if facets else 0],
+        values=", ".join([*[measure.sql for measure in measures], "count(*)"]),
+        places=() if facets is None else _PLACES[: len(facets.sqls)],
+        rows=origin.rows(origin.window),
+    )
+
+
+def _asked(origin: Origin, found: Buckets | None, setting: Setting) -> Asked:
+    window = origin.window
+    return Asked(
+        scope=origin.scope,
+        span_ms=None if window is None else _span(found, window),
+        end_ms=None if window is None or found is not None else window[1],
+        is_approximate=setting.is_approximate,
     )
 
 
@@ -129,10 +140,8 @@ def rows_of(limit: Limit | None, otherwise: int) -> int:
     return limit.rows
 
 
-def _span(found: Buckets | None, window: Window | None) -> str | None:
+def _span(found: Buckets | None, window: Window) -> str:
     """The length of what a rate is over; of the last bucket it is what the window leaves of it."""
-    if window is None:
-        return None
     if found is None:
         return str(max(1, window[1] - window[0]))
     last = found.end_ms - found.begin_ms - (found.count - 1) * found.width_ms
@@ -154,7 +163,7 @@ def steps(query: Grouped, compare_ms: int | None) -> tuple[Step, ...]:
     if query.facets is not None or query.buckets is not None or compare_ms is not None:
         found.append(_empty(query, begun))
     if query.where:
-        found.append(Step(name="inspected", sql=f"SELECT count(*) FROM {query.origin.rows(window)}"))
+        found.append(Step(name="inspected", sql=f"SELECT count(*) FROM {query.rows}"))
     if compare_ms is not None:
         found += _before(query, picking, query.origin.earlier(compare_ms))
     return tuple(found)
@@ -173,9 +182,10 @@ def _rows(query: Grouped, begun: str, picking: str) -> str:
 
 def _empty(query: Grouped, begun: str) -> Step:
     """What no rows give. Mostly that is known, and the engine need not be asked."""
-    if any(measure.nothing is ASK for measure in query.measures):
+    nothing = [measure.nothing for measure in query.measures]
+    if ASK in nothing:
         return Step(name="empty", sql=f'{begun} SELECT {query.values} FROM "uds:e" WHERE false')
-    return Step(name="empty", sql="", known=((*(measure.nothing for measure in query.measures), 0),))
+    return Step(name="empty", sql="", known=((*nothing, 0),))
 
 
 def _order(query: Grouped) -> str:

@@ -16,6 +16,7 @@ from sources.nrdb.grouped import grouped
 from sources.nrdb.literals import name_sql
 from sources.nrdb.literals import plain_sql
 from sources.nrdb.measures import is_aggregate
+from sources.nrdb.measures import is_aggregated
 from sources.nrdb.origin import Origin
 from sources.nrdb.origin import Setting
 from sources.nrdb.origin import opened
@@ -43,7 +44,7 @@ def as_rows(setting: Setting, query: Query, window: Window | None) -> Events:
     """The rows of an inner statement, as if they were events. Raises `NotTranslated`."""
     window = _checked(setting, query, window)
     origin = opened(query, setting, window)
-    if any(is_aggregate(item.value) for item in query.select):
+    if is_aggregated(query):
         return _aggregated(query, origin, setting)
     if query.limit is None:
         raise _unlimited(query)

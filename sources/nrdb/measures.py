@@ -35,6 +35,7 @@ from sources.nrql.tree import Is
 from sources.nrql.tree import Nested
 from sources.nrql.tree import Null
 from sources.nrql.tree import Number
+from sources.nrql.tree import Query
 from sources.nrql.tree import Star
 from sources.nrql.tree import Text
 from sources.nrql.tree import Truth
@@ -59,6 +60,14 @@ def is_aggregate(expression: Expression) -> bool:
             return is_aggregate(expression.needle)
         case _:
             return False
+
+
+def is_aggregated(query: Query) -> bool:
+    """Whether an aggregate is selected."""
+    for item in query.select:  # noqa: SIM110 - any() over a generator costs 0.5 us, and this is asked of every statement
+        if is_aggregate(item.value):
+            return True
+    return False
 
 
 def measured(expression: Expression, asked: Asked) -> Measure:
@@ -120,7 +129,7 @@ def _chosen(call: Call, asked: Asked) -> Measure:
 def _count(call: Call, asked: Asked) -> Measure:
     (argument,) = plain(call, 1, 1)
     if isinstance(argument, (Star, Number, Text, Truth)):
-        return Measure(sql=f"count(*){asked.filter}", sort="numeric", nothing=0)
+        return _ALL if asked.where is None else Measure(sql=f"count(*){asked.filter}", sort="numeric", nothing=0)
     sql, sort = value(argument, asked.scope)
     return Measure(sql="0" if sort == "null" else f"count({sql}){asked.filter}", sort="numeric", nothing=0)
 
@@ -218,6 +227,8 @@ def _bytes(call: Call, asked: Asked) -> Measure:
     return Measure(sql=f"coalesce(sum({row_size(asked.scope)}){asked.filter}, 0)", sort="numeric", nothing=0)
 
 
+_ALL: Final = Measure(sql="count(*)", sort="numeric", nothing=0)
+"""What is asked for most."""
 _EXACT_UNIQUES: Final = 256
 _AGGREGATES: Final[dict[str, Callable[[Call, Asked], Measure]]] = {
     "count": _count,

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import replace
 from typing import Final
 from typing import cast
 
@@ -16,6 +14,7 @@ from sources.nrdb.values import value
 from sources.nrql.tree import Call
 from sources.nrql.tree import Number
 from sources.nrql.tree import Unary
+from sources.nrql.tree import node
 
 Read = Callable[[object], object]
 ASK: Final = object()
@@ -27,7 +26,7 @@ _PERCENTILE: Final = "95"
 _APDEX_T: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Measure:
     """What one thing of SELECT becomes: one column of SQL, and how its value is read."""
 
@@ -43,7 +42,7 @@ class Measure:
     """SQL of the number it stands for inside an expression, where it has a shape of its own outside."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Asked:
     """What an aggregate is taken over."""
 
@@ -57,11 +56,17 @@ class Asked:
 
     @property
     def filter(self) -> str:
-        return filtered(self.where)
+        return "" if self.where is None else f" FILTER (WHERE {self.where})"
 
     def narrowed(self, condition: str) -> "Asked":
         """The same, over fewer rows."""
-        return replace(self, where=condition if self.where is None else f"{self.where} AND {condition}")
+        return Asked(
+            scope=self.scope,
+            where=condition if self.where is None else f"{self.where} AND {condition}",
+            span_ms=self.span_ms,
+            end_ms=self.end_ms,
+            is_approximate=self.is_approximate,
+        )
 
 
 def filtered(*conditions: str | None) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
-from dataclasses import field
 from dataclasses import replace
 from typing import Final
 
@@ -31,8 +30,10 @@ from sources.nrql.tree import Nested
 from sources.nrql.tree import Query
 from sources.nrql.tree import Selected
 from sources.nrql.tree import Show
+from sources.nrql.tree import node
 
 _NESTED_MOST: Final = 8
+_AT: Final = name_sql(TIMESTAMP)
 _AGES_MS: Final = 10**15
 """Before UNTIL alone, where no window is the default: as good as all of the past."""
 _JOINED_ROWS: Final = 10
@@ -54,7 +55,7 @@ class Setting:
     members: Callable[["Setting", In, Window | None], Value]
     inner: Callable[["Setting", Query, Window | None], Events]
     """How a statement in parentheses becomes rows."""
-    schemas: dict[str, None] = field(default_factory=dict[str, None])
+    schemas: dict[str, None]
     """What is read, as it turns up."""
     repeatable: bool = True
     depth: int = 0
@@ -66,7 +67,7 @@ class Setting:
             raise NotTranslated(f"more than {_NESTED_MOST} statements in parentheses", position)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Origin:
     """The FROM of one query."""
 
@@ -78,9 +79,9 @@ class Origin:
 
     def rows(self, window: Window | None) -> str:
         """The rows within a window, with the columns that are in use by now; SQL after FROM."""
-        events = self.made(window)
+        events = self.scope.events if window == self.window else self.made(window)
         bounded = "" if self.is_inner or window is None else within(window)
-        return relation(events, self.scope, sorted(self.scope.used), bounded)
+        return relation(events, self.scope, bounded)
 
     def earlier(self, ms: int) -> Window:
         """The window that COMPARE WITH names."""
@@ -90,8 +91,7 @@ class Origin:
 
 def within(window: Window) -> str:
     """The condition that a row lies in the window."""
-    at = name_sql(TIMESTAMP)
-    return f" WHERE {at} >= {window[0]} AND {at} < {window[1]}"
+    return f" WHERE {_AT} >= {window[0]} AND {_AT} < {window[1]}"
 
 
 def opened(query: Query, setting: Setting, window: Window | None) -> Origin:
@@ -103,6 +103,9 @@ def opened(query: Query, setting: Setting, window: Window | None) -> Origin:
         zone=query.timezone or "UTC",
         scalar=lambda nested: setting.scalar(setting, nested, window),
         members=lambda found: setting.members(setting, found, window),
+        variables={},
+        used={},
+        specials={},
     )
     if window is not None and not is_inner:
         scope.time("a window (SINCE, UNTIL)", (query.since or query.until or query).span.start)

@@ -1,16 +1,16 @@
 """What a statement becomes: a few SQL texts, and all that is needed to make an NRDB answer of their rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from sources.nrdb.measures_shaped import Read
+from sources.nrql.tree import node
 
 Row = tuple[object, ...]
 Shape = Literal["rows", "aggregate", "keyset", "types"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Step:
     """One SQL text to run; the steps of a plan do not depend on each other."""
 
@@ -20,7 +20,7 @@ class Step:
     """The rows, where they are known without running anything; `sql` is empty then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Cell:
     """One column of the answer."""
 
@@ -33,7 +33,7 @@ class Cell:
     """Its parts stand beside it, too: an apdex."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Buckets:
     """Equal parts of a window; the last one ends with it."""
 
@@ -47,7 +47,7 @@ class Buckets:
         return begin, min(begin + self.width_ms, self.end_ms)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Told:
     """The window in words, as NRDB repeats it."""
 
@@ -56,7 +56,7 @@ class Told:
     compare_with: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Plan:
     """A translated statement."""
 

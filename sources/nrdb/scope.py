@@ -1,10 +1,8 @@
 """What names mean in one query: attributes of its event types, variables of WITH, and what of them is really used."""
 
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
-from dataclasses import field
 from typing import Final
 from typing import Literal
 
@@ -38,25 +36,24 @@ class Scope:
     """How a statement in parentheses becomes one value."""
     members: Callable[[In], tuple[str, Sort]]
     """How the statement of `IN (...)` becomes a set."""
-    variables: dict[str, Value] = field(default_factory=dict[str, Value])
-    used: dict[str, Sort] = field(default_factory=dict[str, Sort])
-    specials: dict[str, None] = field(default_factory=dict[str, None])
+    variables: dict[str, Value]
+    used: dict[str, Sort]
+    specials: dict[str, None]
     """`EVENT_TYPE`, `SIZE` and `PRESENT`, when they are read."""
 
     @property
     def has_time(self) -> bool:
-        return all(each.has_time for each in self.events)
+        return False not in [each.has_time for each in self.events]
 
     def attribute(self, name: Name) -> Value:
         """What a name is; an unknown one is null in every row, as in NRDB."""
-        found = self.variables.get(name.name)
-        if found is not None:
-            return found
-        sort = self.used.get(name.name) or self._sort(name)
-        if sort == "null":
-            return NOTHING
-        self.used[name.name] = sort
-        return name_sql(name.name), sort
+        spelling = name.name
+        if spelling in self.variables:
+            return self.variables[spelling]
+        found = self.events[0].values.get(spelling, NOTHING) if len(self.events) == 1 else self._shared(name)
+        if found is not NOTHING:
+            self.used[spelling] = found[1]
+        return found
 
     def special(self, name: str) -> str:
         self.specials[name] = None
@@ -74,9 +71,11 @@ class Scope:
         self.used[TIMESTAMP] = "numeric"
         return name_sql(TIMESTAMP)
 
-    def _sort(self, name: Name) -> Sort:
-        if len(self.events) == 1:
-            return self.events[0].kinds.get(name.name, "null")
+    def _shared(self, name: Name) -> Value:
+        """A name in several event types, or in none."""
+        known = self.used.get(name.name)
+        if known is not None:
+            return name_sql(name.name), known
         sorts: set[Sort] = {kind for each in self.events if (kind := each.kinds.get(name.name)) is not None}
         if len(sorts) > 1:
             raise NotTranslated(
@@ -84,26 +83,27 @@ class Scope:
                 name.span.start,
                 "Ask for one event type at a time.",
             )
-        return sorts.pop() if sorts else "null"
+        return (name_sql(name.name), sorts.pop()) if sorts else NOTHING
 
 
-def relation(events: Sequence[Events], scope: Scope, names: Iterable[str], condition: str) -> str:
+def relation(events: Sequence[Events], scope: Scope, condition: str) -> str:
     """The rows of the event types with the columns in use; `condition` is a WHERE on the time of each row, or empty."""
+    names = sorted(scope.used)
     if not events:
         return f"(SELECT {_columns(None, scope, names) or '1'} WHERE false)"
     parts = [f"SELECT {_columns(each, scope, names) or '1'} FROM {each.relation}{condition}" for each in events]
     return f"({' UNION ALL '.join(parts)})"
 
 
-def _columns(events: Events | None, scope: Scope, names: Iterable[str]) -> str:
-    picked = [_column(events, name, scope.used[name]) for name in names]
-    picked += [f"{_SPECIAL[special](events)} AS {name_sql(special)}" for special in scope.specials]
+def _columns(events: Events | None, scope: Scope, names: Sequence[str]) -> str:
+    known = {} if events is None else events.values
+    picked = [known[name][0] if name in known else _absent(name, scope.used[name]) for name in names]
+    if scope.specials:
+        picked += [f"{_SPECIAL[special](events)} AS {name_sql(special)}" for special in scope.specials]
     return ", ".join(picked)
 
 
-def _column(events: Events | None, name: str, sort: Sort) -> str:
-    if events is not None and name in events.kinds:
-        return name_sql(name)
+def _absent(name: str, sort: Sort) -> str:
     return f"CAST(NULL AS {_SQL_TYPES[sort]}) AS {name_sql(name)}"
 
 

@@ -14,12 +14,11 @@ from sources.nrdb.inner import as_rows
 from sources.nrdb.inner import as_value
 from sources.nrdb.keys import facet_key
 from sources.nrdb.keys import key_of
-from sources.nrdb.measures import is_aggregate
+from sources.nrdb.measures import is_aggregated
 from sources.nrdb.origin import Origin
 from sources.nrdb.origin import Setting
 from sources.nrdb.origin import opened
 from sources.nrdb.origin import window_of
-from sources.nrdb.plan import Buckets
 from sources.nrdb.plan import Cell
 from sources.nrdb.plan import Plan
 from sources.nrdb.plan import Shape
@@ -29,7 +28,6 @@ from sources.nrdb.raw import keyset
 from sources.nrdb.raw import raw
 from sources.nrdb.refused import NotTranslated
 from sources.nrdb.windows import Window
-from sources.nrdb.windows import buckets
 from sources.nrdb.windows import is_relative
 from sources.nrdb.windows import told
 from sources.nrql.tree import Call
@@ -68,10 +66,11 @@ def translate(
         scalar=as_value,
         members=as_members,
         inner=as_rows,
+        schemas={},
     )
     window = window_of(statement, setting)
     plan = _shown(statement, setting, window) if isinstance(statement, Show) else _queried(statement, setting, window)
-    if sum(len(step.sql) for step in plan.steps) > _SQL_CHARS:
+    if sum([len(step.sql) for step in plan.steps]) > _SQL_CHARS:
         raise NotTranslated("the statement is too large", 0, "Read fewer event types or attributes at a time.")
     return plan
 
@@ -93,37 +92,59 @@ def _shown(show: Show, setting: Setting, window: Window | None) -> Plan:
 def _queried(query: Query, setting: Setting, window: Window | None) -> Plan:
     _check(query)
     origin = opened(query, setting, window)
-    shape, cells, found = _made(query, origin, setting)
-    grouping = shape == "aggregate"
-    facets = grouping and query.facet is not None
+    first = query.select[0].value
+    if isinstance(first, Call) and first.function == "keyset" and len(query.select) == 1:
+        return _planned(query, setting, window, "keyset", keyset(query, origin))
+    if is_aggregated(query):
+        return _aggregated(query, origin, setting)
+    if query.facet is not None or query.timeseries is not None or query.compare_with is not None:
+        raise NotTranslated(
+            "FACET, TIMESERIES or COMPARE WITH without an aggregate", query.select[0].span.start, "Select count(*)."
+        )
+    return _planned(query, setting, window, "rows", raw(query, origin))
+
+
+def _aggregated(query: Query, origin: Origin, setting: Setting) -> Plan:
+    found = grouped(query, origin, setting)
+    compare_ms = _compare_ms(query, origin.window)
     return Plan(
-        steps=found,
+        steps=steps(found, compare_ms),
         schemas=tuple(setting.schemas),
-        event_types=tuple(each.name for each in query.sources if isinstance(each, Name)),
+        event_types=_event_types(query),
+        repeatable=setting.repeatable,
+        window=origin.window,
+        shape="aggregate",
+        cells=found.cells,
+        facets=() if found.facets is None else found.facets.names,
+        buckets=found.buckets,
+        compare_ms=compare_ms,
+        told=told(query),
+    )
+
+
+def _planned(
+    query: Query,
+    setting: Setting,
+    window: Window | None,
+    shape: Shape,
+    found: tuple[tuple[Cell, ...], tuple[Step, ...]],
+) -> Plan:
+    cells, found_steps = found
+    return Plan(
+        steps=found_steps,
+        schemas=tuple(setting.schemas),
+        event_types=_event_types(query),
         repeatable=setting.repeatable,
         window=window,
         shape=shape,
         cells=cells,
-        facets=_facet_names(query) if facets else (),
-        buckets=_buckets(query, window) if grouping else None,
-        compare_ms=_compare_ms(query, window) if grouping else None,
         whole_rows=isinstance(query.select[0].value, Star),
         told=told(query),
     )
 
 
-def _made(query: Query, origin: Origin, setting: Setting) -> tuple[Shape, tuple[Cell, ...], tuple[Step, ...]]:
-    first = query.select[0].value
-    if isinstance(first, Call) and first.function == "keyset" and len(query.select) == 1:
-        return "keyset", *keyset(query, origin)
-    if any(is_aggregate(item.value) for item in query.select):
-        found = grouped(query, origin, setting)
-        return "aggregate", found.cells, steps(found, _compare_ms(query, origin.window))
-    if query.facet is not None or query.timeseries is not None or query.compare_with is not None:
-        raise NotTranslated(
-            "FACET, TIMESERIES or COMPARE WITH without an aggregate", query.select[0].span.start, "Select count(*)."
-        )
-    return "rows", *raw(query, origin)
+def _event_types(query: Query) -> tuple[str, ...]:
+    return tuple([each.name for each in query.sources if isinstance(each, Name)])
 
 
 def _check(query: Query) -> None:
@@ -134,19 +155,20 @@ def _check(query: Query) -> None:
         )
     if query.predict:
         raise NotTranslated("PREDICT is not run locally", query.span.start, "Leave it out.")
-    if query.order_by and any(is_aggregate(item.value) for item in query.select):
+    if query.order_by and is_aggregated(query):
         raise NotTranslated("ORDER BY with aggregates", query.order_by[0].span.start, "FACET orders by itself.")
 
 
 def _check_keys(query: Query) -> None:
     """Rows are objects: of two things under one key only one would be seen."""
     taken: dict[str, Expression] = {}
-    facets = {facet_key(item): item.value for item in query.facet.items} if query.facet else {}
-    if len(facets) == 1:
-        taken |= facets
+    if query.facet is not None and len(query.facet.items) == 1:
+        (item,) = query.facet.items
+        taken[facet_key(item)] = item.value
     for item in query.select:
         key = key_of(item)
-        if taken.setdefault(key, item.value) != item.value or (item.alias and key in _OWN):
+        earlier = taken.setdefault(key, item.value)
+        if (earlier is not item.value and earlier != item.value) or (item.alias and key in _OWN):
             raise NotTranslated(
                 f"two things in the answer are called {key}", item.span.start, "Name one otherwise: AS x."
             )
@@ -158,11 +180,3 @@ def _compare_ms(query: Query, window: Window | None) -> int | None:
     if window is None or not isinstance(query.compare_with.value, Duration):
         raise NotTranslated("COMPARE WITH needs a window", query.compare_with.span.start, "Add SINCE and UNTIL.")
     return round(query.compare_with.value.ms)
-
-
-def _facet_names(query: Query) -> tuple[str, ...]:
-    return tuple(facet_key(item) for item in query.facet.items) if query.facet else ()
-
-
-def _buckets(query: Query, window: Window | None) -> Buckets | None:
-    return buckets(query.timeseries, window) if query.timeseries else None

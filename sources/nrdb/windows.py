@@ -14,7 +14,6 @@ from sources.nrql.tree import Duration
 from sources.nrql.tree import Moment
 from sources.nrql.tree import Number
 from sources.nrql.tree import Query
-from sources.nrql.tree import Text
 from sources.nrql.tree import Timeseries
 
 BUCKETS_MOST: Final = 366
@@ -59,22 +58,20 @@ def _width(timeseries: Timeseries, span_ms: int) -> int:
 def told(query: Query) -> Told:
     """The window in words."""
     return Told(
-        since=_words(query.since, "60 MINUTES AGO"),
-        until=_words(query.until, "NOW"),
-        compare_with=_words(query.compare_with, "") or None,
+        since="60 MINUTES AGO" if query.since is None else _words(query.since),
+        until="NOW" if query.until is None else _words(query.until),
+        compare_with=None if query.compare_with is None else _words(query.compare_with),
     )
 
 
-def _words(moment: Moment | None, otherwise: str) -> str:
-    match moment.value if moment else None:
-        case None:
-            return otherwise
-        case Duration(amount=amount, unit=unit):
-            return f"{amount.text} {unit.upper()}{'' if amount.text == '1' else 'S'} AGO"
-        case Number(text=text) | Text(value=text):
-            return text
-        case word:
-            return str(word).upper()
+def _words(moment: Moment) -> str:
+    value = moment.value
+    if isinstance(value, Duration):
+        amount = value.amount.text
+        return f"{amount} {value.unit.upper()}{'' if amount == '1' else 'S'} AGO"
+    if isinstance(value, str):
+        return value.upper()
+    return value.text if isinstance(value, Number) else value.value
 
 
 def is_relative(moment: Moment | None) -> bool:

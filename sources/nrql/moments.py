@@ -5,7 +5,6 @@ query's time range".
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
@@ -24,6 +23,7 @@ from sources.nrql.tree import Number
 from sources.nrql.tree import Span
 from sources.nrql.tree import Text
 from sources.nrql.tree import Unit
+from sources.nrql.tree import node
 from sources.nrql.words import WEEKDAYS
 
 _LATEST_MS: Final = 253_402_300_799_999
@@ -42,7 +42,7 @@ _OFFSETS_H: Final = {"UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT":
 _A_DATE: Final = "write it as '2026-01-31', '2026-01-31 12:30' or '2026-01-31T12:30:00Z'"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Reckoning:
     """What points in time are told from. `past`: a clock alone never means a time to come, as behind SINCE."""
 
