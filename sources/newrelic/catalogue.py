@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from sources.protocol import Schema
 
 _TYPES_S: Final = 60.0
 """How long the names of event types and metrics are kept, and the listing with its counts."""
-_KEYSETS_S: Final = 600.0
+_KEYSETS_S: Final = 300.0
 _WITHIN_S: Final = 20.0
 _METRICS_MOST: Final = 500
 """Metrics that are listed, the most frequent ones; others are answered when they are named."""
@@ -110,6 +111,14 @@ class Catalogue:
         if known is None:
             _, known = await both(self._dictionary.words((place.event_type,)), self._known_keyset(schema))
         return listing.with_meaning(known, await self.words(place.event_type))
+
+    async def keyset_with(self, schema: str, names: Collection[str]) -> tuple[Attribute, ...]:
+        """As `keyset`, asked anew when one of the names is missing from what was kept for a minute: it may be new."""
+        known = await self.keyset(schema)
+        if {each.name for each in known}.issuperset(names):
+            return known
+        self._keysets.forget(schema, older_s=_TYPES_S)
+        return await self.keyset(schema)
 
     def left_out(self, schema: str) -> int:
         """How many attributes its last keyset listed that no statement can name; they are in no answer."""

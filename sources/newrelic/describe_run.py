@@ -41,7 +41,7 @@ Seen = Mapping[str, Sequence[Any]]
 async def describe_schema(inquiry: Inquiry, schema: str, names: Sequence[str], *, exact: bool) -> Description:
     """Measure the named attributes. Raises `UnknownSchema`, `UnknownAttribute`, and what asking raises."""
     inquiry.steps = 2
-    known = await inquiry.asking.catalogue.keyset(schema)
+    known = await inquiry.asking.catalogue.keyset_with(schema, names)
     attributes = chosen(schema, names, known)
     place = place_of(schema)
     measures = list(describe.counts(place, attributes, exact=exact))

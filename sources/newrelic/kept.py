@@ -57,8 +57,11 @@ class Kept(Generic[K, V]):
                 self._flights.pop(key, None)
                 flight.task.cancel()
 
-    def forget(self, key: K) -> None:
-        self._values.pop(key, None)
+    def forget(self, key: K, *, older_s: float = 0.0) -> None:
+        """Forget a value that is at least so old."""
+        held = self._values.get(key)
+        if held is not None and not 0 <= self._clock() - held[0] < older_s:
+            del self._values[key]
 
     async def aclose(self) -> None:
         """End what is still being asked."""

@@ -48,7 +48,7 @@ class _Details:
 async def profile_attribute(inquiry: Inquiry, schema: str, name: str, *, top: int) -> Profile:
     """Measure one attribute in full. Raises `UnknownSchema`, `UnknownAttribute`, and what asking raises."""
     inquiry.steps = 3
-    known = await inquiry.asking.catalogue.keyset(schema)
+    known = await inquiry.asking.catalogue.keyset_with(schema, (name,))
     (attribute,) = chosen(schema, (name,), known)
     place = place_of(schema)
     measures = [*describe.counts(place, (attribute,), exact=True), *_numbers(place, attribute)]

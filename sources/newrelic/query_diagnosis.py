@@ -152,7 +152,8 @@ async def _keysets(case: _Case) -> Mapping[str, Mapping[str, str]]:
 async def _keyset(case: _Case, schema: str) -> Mapping[str, str]:
     """Empty: it is not known."""
     try:
-        return {each.name: each.type for each in await case.asking.catalogue.keyset(schema)}
+        known = await case.asking.catalogue.keyset_with(schema, _read(case.query))
+        return {each.name: each.type for each in known}
     except SourceError:
         return {}
 
