@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WITHIN_S: Final = 28.0
 """For everything. With what starting the command takes it stays under half a minute."""
 _ACCOUNTS_WITHIN_S: Final = 8.0
+_FINDING_OUT: Final = 0.5
+"""Of the time: at most so much is spent on finding out what the account has to ask about."""
 _ACCOUNTS_SHOWN: Final = 50
 _MARKS: Final = {"confirmed": "ok     ", "differs": "DIFFERS", "not available": "-      "}
 
@@ -112,18 +114,22 @@ async def _findings(
     graph: "NerdGraph", known: Sequence[tuple[int, str]], accounts: tuple[int, ...], until_s: float
 ) -> "tuple[Finding, ...]":
     """About the first of the configured accounts that the key may query; without one there is nothing to look at."""
+    from sources.newrelic.assumption_account import busiest  # noqa: PLC0415
     from sources.newrelic.assumption_checks import rounds  # noqa: PLC0415
     from sources.newrelic.assumptions import Looking  # noqa: PLC0415
-    from sources.newrelic.assumptions import busiest  # noqa: PLC0415
+    from sources.newrelic.assumptions import by_importance  # noqa: PLC0415
     from sources.newrelic.assumptions import examined  # noqa: PLC0415
 
     allowed = {number for number, _ in known}
     asked = tuple(number for number in accounts if number in allowed)
     if not asked:
         return ()
-    account, listed = await busiest(graph, asked[0], now_ms=int(time.time() * 1_000))
+    now_s = asyncio.get_running_loop().time()
+    account, listed = await busiest(
+        graph, asked[0], now_ms=int(time.time() * 1_000), until_s=now_s + (until_s - now_s) * _FINDING_OUT
+    )
     looking = Looking(graph=graph, account=account, accounts=asked)
-    return (listed, *await examined(looking, rounds(), until_s=until_s))
+    return by_importance((listed, *await examined(looking, rounds(), until_s=until_s)))
 
 
 def as_text(examined: ExaminedNewRelic) -> str:
@@ -159,9 +165,11 @@ def _for_others(examined: ExaminedNewRelic) -> Iterator[str]:
     yield "--- New Relic: what may be pasted into a report (shapes only: no values, names, ids or keys) ---"
     yield f"uds-mcp {__version__}, region {examined.region}, {len(examined.configured)} accounts configured"
     if examined.fault is not None:
-        yield "the key could not be used: nothing else was asked"
+        yield "nothing could be asked; why stands below"
     elif not examined.findings:
         yield "the key works; assumptions are examined once NEW_RELIC_ACCOUNT_ID names an account that it may query"
+    if examined.findings:
+        yield "first what differs, then what holds, each with what most depends on it at its head"
     for finding in examined.findings:
         yield f"{_MARKS[finding.status]} {finding.name}: {finding.seen}"
         if finding.status == "differs":

@@ -10,9 +10,11 @@ from typing import Final
 from sources.errors import AccessDenied
 from sources.errors import QueryRejected
 from sources.errors import SourceError
+from sources.errors import TooLarge
 from sources.newrelic.assumption_rows import PARTS
 from sources.newrelic.assumption_rows import SHAPES
 from sources.newrelic.assumption_rows import Row
+from sources.newrelic.assumption_values import VALUES
 from sources.newrelic.assumptions import Check
 from sources.newrelic.assumptions import Looking
 from sources.newrelic.assumptions import Seen
@@ -25,10 +27,16 @@ from sources.newrelic.texts import ACROSS_ACCOUNTS
 from sources.newrelic.texts import BATCH_MOST
 from sources.newrelic.texts import DATA_DICTIONARY
 from sources.newrelic.texts import ENTITY_SEARCH
+from sources.newrelic.texts import FIELDS_MOST
 from sources.newrelic.texts import QUERY_HISTORY
 from sources.newrelic.texts import REPORTING_EVENT_TYPES
+from sources.newrelic.texts import Selection
+from sources.newrelic.texts import batch_fields
+from sources.newrelic.texts import batch_text
 
 _PLACE: Final = re.compile(r"line \d+,? position \d+", re.IGNORECASE)
+_WHOLE: Final = Selection(stats=True, whole=True, lasting=False)
+_WIDE: Final = batch_fields([_WHOLE] * BATCH_MOST)
 _PROGRESS: Final = {"completed", "queryId", "retryAfter", "retryDeadline", "resultExpiration"}
 
 
@@ -132,6 +140,18 @@ async def _full_request(looking: Looking) -> Seen:
     return Seen(holds=requests == 1, shown="answered in one request" if requests == 1 else "answered in several")
 
 
+async def _wide_request(looking: Looking) -> Seen:
+    """More fields than UDS ever asks for at once: whether New Relic still refuses them."""
+    statement = {"i": looking.account.number, "q": f"SELECT count(*) FROM {looking.account.event_type}", "t": 10}
+    variables = {f"{name}{place}": value for place in range(BATCH_MOST) for name, value in statement.items()}
+    text = batch_text([_WHOLE] * BATCH_MOST)
+    try:
+        await looking.graph.graphql(text, variables, within_s=looking.within_s)
+    except TooLarge:
+        return Seen(holds=False, shown="refused as too large")
+    return Seen(holds=True, shown="answered")
+
+
 async def _one_fails(looking: Looking) -> Seen:
     texts = (f"SELECT count(*) FROM {looking.account.event_type}", "SELECT FROM WHERE")
     good, bad = await asyncio.gather(*(looking.rows(text) for text in texts), return_exceptions=True)
@@ -165,6 +185,12 @@ async def _unknown_account(looking: Looking) -> Seen:
 _ALONE: Final = (
     Check(name="keyset() is lean", expected="looks at no more rows than count(*)", look=_lean_keyset),
     Check(name="one statement over several accounts", expected="{actor: {nrql: {results: [..]}}}", look=_across),
+    Check(
+        name=f"a request with {_WIDE} fields",
+        expected=f"answered; where it is not, UDS asks for at most {FIELDS_MOST} at once, as it does anyway",
+        look=_wide_request,
+        rank=3,
+    ),
     Check(name="lasting queries", expected=f"{{{', '.join(sorted(_PROGRESS))}}}", look=_lasting),
 )
 
@@ -172,14 +198,15 @@ _ALONE: Final = (
 def rounds() -> Sequence[Sequence[Check]]:
     """What may travel together does; what is meant to fail keeps away from what is not."""
     return (
-        (*SHAPES, *PARTS, *_WHOLES, *_ALONE),
-        (Check(name="25 statements in one request", expected="answered in one request", look=_full_request),),
+        (*SHAPES, *PARTS, *VALUES, *_WHOLES, *_ALONE),
+        (Check(name="25 statements in one request", expected="answered in one request", look=_full_request, rank=1),),
         (Check(name="a syntax error", expected="QueryRejected with line and position", look=_syntax),),
         (
             Check(
                 name="a statement that fails beside one that does not",
                 expected="answered, QueryRejected",
                 look=_one_fails,
+                rank=1,
             ),
             Check(name="an account of somebody else", expected="AccessDenied", look=_unknown_account),
         ),

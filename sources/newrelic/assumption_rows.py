@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 from typing import Final
 
@@ -23,33 +24,48 @@ _SECONDS_MOST: Final = 1e11
 _STATS: Final = {"inspectedCount", "omittedCount", "matchCount", "wallClockTime", "exceedsRetentionWindow"}
 
 
-def _rows(name: str, expected: str, asked: str, fits: Callable[[Row], bool]) -> Check:
-    """A statement over the busiest event type (`{type}`), each of whose rows must fit."""
+def rows_check(
+    name: str,
+    expected: str,
+    asked: str,
+    judged: Callable[[Sequence[Row]], Seen],
+    *,
+    rank: int = 2,
+) -> Check:
+    """A statement over the busiest event type (`{type}`), and what its rows say. Without rows, they say nothing."""
 
     async def look(looking: Looking) -> Seen:
-        found = await looking.rows(_filled(asked, looking.account))
-        return Seen(holds=all(map(fits, found)) if found else None, shown=shape(found))
+        text = looking.account.filled(asked)
+        if text is None:
+            return Seen(holds=None, shown="nothing in the account to ask about")
+        found = await looking.rows(text)
+        return judged(found) if found else Seen(holds=None, shown="no rows")
 
-    return Check(name=name, expected=expected, look=look)
+    return Check(name=name, expected=expected, look=look, rank=rank)
+
+
+def _rows(name: str, expected: str, asked: str, fits: Callable[[Row], bool], rank: int = 2) -> Check:
+    """As `rows_check`: each row must fit, and its shape is shown."""
+    return rows_check(
+        name, expected, asked, lambda found: Seen(holds=all(map(fits, found)), shown=shape(found)), rank=rank
+    )
 
 
 def _container(
-    name: str, expected: str, asked: str, part: Callable[[Row, Account], tuple[bool | None, object]]
+    name: str,
+    expected: str,
+    asked: str,
+    part: Callable[[Row, Account], tuple[bool | None, object]],
+    rank: int = 2,
 ) -> Check:
     """A statement of whose container one part is judged and shown."""
 
     async def look(looking: Looking) -> Seen:
-        found = await looking.container(_filled(asked, looking.account))
+        found = await looking.container(looking.account.filled(asked) or asked)
         holds, value = part(found, looking.account)
         return Seen(holds=holds, shown=shape(value))
 
-    return Check(name=name, expected=expected, look=look)
-
-
-def _filled(asked: str, account: Account) -> str:
-    types = ", ".join(f"`{name}`" for name in account.event_types) or account.event_type
-    values = {"type": account.event_type, "types": types, "end": account.now_ms, "begin": account.now_ms - 3_600_000}
-    return asked.format(**values)
+    return Check(name=name, expected=expected, look=look, rank=rank)
 
 
 def _is_histogram_of(value: object, *names: str) -> bool:
@@ -62,6 +78,7 @@ SHAPES: Final = (
         "[{key: string, type: string}], types string, numeric, boolean",
         "SELECT keyset() FROM {type} SINCE 1 hour ago",
         lambda row: isinstance(row.get("key"), str) and row.get("type") in _KINDS,
+        rank=1,
     ),
     _rows(
         "FACET eventType() over several types",
@@ -71,18 +88,21 @@ SHAPES: Final = (
             isinstance(row.get("facet"), str)
             and all(is_number(row.get(key)) for key in ("count", "earliest.timestamp", "latest.timestamp"))
         ),
+        rank=1,
     ),
     _rows(
         "bytecountestimate()",
         "[{bytecountestimate: number}]",
         "SELECT bytecountestimate() FROM {type}",
         lambda row: is_number(row.get("bytecountestimate")),
+        rank=3,
     ),
     _rows(
         "uniques(a, n)",
         "[{uniques.timestamp: [number]}]",
         "SELECT uniques(timestamp, 3) FROM {type}",
         lambda row: isinstance(row.get("uniques.timestamp"), list),
+        rank=1,
     ),
     _rows(
         "percentile(a, 50, 95)",
@@ -95,18 +115,21 @@ SHAPES: Final = (
         "[{p: {50: number, 95: number}}]",
         "SELECT percentile(timestamp, 50, 95) AS p FROM {type}",
         lambda row: _is_histogram_of(row.get("p"), "50", "95"),
+        rank=1,
     ),
     _rows(
         "apdex(a, t: n)",
         "[{apdex.timestamp: {count: number, f: number, s: number, score: number, t: number}, ...}]",
         "SELECT apdex(timestamp, t: 0.5) FROM {type}",
         lambda row: _is_histogram_of(row.get("apdex.timestamp"), "score", "s", "t", "f", "count"),
+        rank=3,
     ),
     _rows(
         "filter(...) AS n",
         "[{n: number}]",
         "SELECT filter(count(*), WHERE timestamp IS NOT NULL) AS n FROM {type}",
         lambda row: is_number(row.get("n")),
+        rank=1,
     ),
     _rows(
         "TIMESERIES",
@@ -116,6 +139,7 @@ SHAPES: Final = (
             all(is_number(row.get(key)) for key in ("beginTimeSeconds", "endTimeSeconds", "inspectedCount"))
             and row["beginTimeSeconds"] < _SECONDS_MOST
         ),
+        rank=1,
     ),
     _rows(
         "a bucket without rows",
@@ -123,12 +147,14 @@ SHAPES: Final = (
         "SELECT average(timestamp), max(timestamp) FROM {type} WHERE timestamp < 0 TIMESERIES 5 minutes "
         "SINCE 10 minutes ago",
         lambda row: row.get("average.timestamp") == 0 and row.get("max.timestamp") is None,
+        rank=1,
     ),
     _rows(
         "LIMIT MAX",
         "accepted",
         "SELECT count(*) FROM {type} FACET hourOf(timestamp) LIMIT MAX",
         lambda _row: True,
+        rank=1,
     ),
     _rows(
         "whole numbers",
@@ -141,18 +167,21 @@ SHAPES: Final = (
         "kept exactly",
         f"SELECT max(timestamp) * 0 + {_BEYOND_DOUBLES} AS n FROM {{type}}",
         lambda row: row.get("n") == _BEYOND_DOUBLES and isinstance(row.get("n"), int),
+        rank=3,
     ),
     _rows(
         "an unknown event type",
         "[{count: zero}], no error",
         "SELECT count(*) FROM UdsLooksForNothingHere",
         lambda row: row.get("count") == 0,
+        rank=1,
     ),
     _rows(
         "an unknown attribute",
         "[{n: zero}], no error",
         "SELECT count(udsLooksForNothingHere) AS n FROM {type}",
         lambda row: row.get("n") == 0,
+        rank=1,
     ),
 )
 
@@ -192,18 +221,21 @@ PARTS: Final = (
         "{currentResults: [..], previousResults: [..], results: [{comparison: string, count: number}]}",
         "SELECT count(*) FROM {type} SINCE 1 hour ago COMPARE WITH 1 hour ago",
         _compared,
+        rank=1,
     ),
     _container(
         "SINCE and UNTIL in epoch milliseconds",
         "{begin: number, end: number, ..}, as asked",
         "SELECT count(*) FROM {type} SINCE {begin} UNTIL {end}",
         _window,
+        rank=1,
     ),
     _container(
         "several FACETs",
         "{facets: [string], results: [{count: number, facet: [string]}]}",
         "SELECT count(*) FROM {type} FACET eventType(), hourOf(timestamp)",
         _several_facets,
+        rank=1,
     ),
     _container(
         "other and total of a FACET",

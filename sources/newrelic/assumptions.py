@@ -13,18 +13,17 @@ from typing import Any
 from typing import Final
 from typing import Literal
 
-from sources.errors import AccessDenied
 from sources.errors import QueryRejected
 from sources.errors import SourceError
 from sources.newrelic.client import NerdGraph
 from sources.newrelic.shapes import objects
-from sources.newrelic.shapes import shape
+from sources.nrql.text import literal
+from sources.nrql.text import name_text
 
 Status = Literal["confirmed", "differs", "not available"]
 
 _EACH_S: Final = 10.0
-_FIRST_S: Final = 6.0
-"""For each of the two questions that the others build on."""
+_HOUR_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +31,8 @@ class Finding:
     """One assumption and what was found."""
 
     name: str
+    rank: int
+    """How much depends on it; as that of its check."""
     status: Status
     expected: str
     seen: str
@@ -42,16 +43,45 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The account that is asked, and an event type of it that has rows."""
+    """The account that is asked, and what of it can be asked about; none of the names is for others."""
 
     number: int
     event_types: tuple[str, ...]
-    """With rows in the last hour, most first, at most 2; their names are not for others."""
+    """With rows in the last hour, most first, at most 2."""
     now_ms: int
+    text: str | None = None
+    """An attribute of the busiest event type that holds text with letters, and one of its values."""
+    text_value: str | None = None
+    sparse: str | None = None
+    """An attribute that only some rows have."""
+    number_name: str | None = None
+    """A numeric attribute, with decimals if there is one."""
+    many: str | None = None
+    """An attribute with more values than `uniqueCount` counts exactly, and fewer than `uniques` lists."""
+    metric: str | None = None
+    """The name of a dimensional metric."""
 
     @property
     def event_type(self) -> str:
         return f"`{self.event_types[0]}`" if self.event_types else "Transaction"
+
+    def filled(self, asked: str) -> str | None:
+        """The statement with what stands in braces put in. None: the account has nothing to put there."""
+        names = {"text": self.text, "sparse": self.sparse, "number": self.number_name, "many": self.many}
+        swapped = self.text_value.swapcase() if self.text_value is not None else None
+        values = {"value": self.text_value, "swapped": swapped, "metric": self.metric}
+        found = {
+            "type": self.event_type,
+            "types": ", ".join(f"`{name}`" for name in self.event_types) or self.event_type,
+            "end": str(self.now_ms),
+            "begin": str(self.now_ms - _HOUR_MS),
+            **{key: name_text(name) for key, name in names.items() if name is not None},
+            **{key: literal(value) for key, value in values.items() if value is not None},
+        }
+        try:
+            return asked.format(**found)
+        except KeyError:
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +100,8 @@ class Check:
     name: str
     expected: str
     look: Callable[["Looking"], Awaitable[Seen]]
+    rank: int = 2
+    """1: answers would be wrong without it. 2: something would not work, or be slower. 3: good to know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +118,8 @@ class Looking:
         return answered.container
 
     async def rows(self, text: str) -> list[Mapping[str, Any]]:
-        return objects((await self.container(text)).get("results"))
+        answered = await self.graph.nrql(self.account.number, text, within_s=self.within_s, stats=False)
+        return objects(answered.container.get("results"))
 
 
 async def examined(looking: Looking, rounds: Sequence[Sequence[Check]], *, until_s: float) -> tuple[Finding, ...]:
@@ -108,51 +141,15 @@ async def _finding(check: Check, looking: Looking, until_s: float) -> Finding:
     except SourceError as fault:
         shown, detail = type(fault).__name__, str(fault)
         status = "differs" if isinstance(fault, QueryRejected) else "not available"
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        shown, status = "nothing that can be read", "differs"  # whatever it was, the others are still looked at
     else:
         shown = seen.shown
         status = "not available" if seen.holds is None else "confirmed" if seen.holds else "differs"
-    return Finding(name=check.name, status=status, expected=check.expected, seen=shown, detail=detail)
+    return Finding(name=check.name, rank=check.rank, status=status, expected=check.expected, seen=shown, detail=detail)
 
 
-async def busiest(graph: NerdGraph, number: int, *, now_ms: int) -> tuple[Account, Finding]:
-    """The account with its busiest event types, and what listing them looked like."""
-    expected = "[{eventType: string}]"
-    nobody = Account(number=number, event_types=(), now_ms=now_ms)
-    try:
-        listed = await graph.nrql(number, "SHOW EVENT TYPES SINCE 1 day ago", within_s=_FIRST_S, stats=False)
-    except SourceError as fault:
-        status: Status = "not available" if isinstance(fault, AccessDenied) else "differs"
-        told = Finding(
-            name="SHOW EVENT TYPES", status=status, expected=expected, seen=type(fault).__name__, detail=str(fault)
-        )
-        return nobody, told
-    rows: object = listed.container.get("results")
-    seen = shape(rows)
-    names = _event_types(rows)
-    finding = Finding(
-        name="SHOW EVENT TYPES",
-        status="confirmed" if seen == expected else "not available" if not rows else "differs",
-        expected=expected,
-        seen=seen,
-    )
-    return Account(number=number, event_types=await _with_rows(graph, number, names), now_ms=now_ms), finding
-
-
-async def _with_rows(graph: NerdGraph, number: int, names: Sequence[str]) -> tuple[str, ...]:
-    """The names of those that have most rows; in doubt the first."""
-    asked = ", ".join(f"`{name}`" for name in names[:40])
-    if not asked:
-        return ()
-    text = f"SELECT count(*) FROM {asked} FACET eventType() LIMIT MAX"
-    try:
-        answered = await graph.nrql(number, text, within_s=_FIRST_S, stats=False)
-    except SourceError:
-        return tuple(names[:2])
-    found = [row.get("facet") for row in objects(answered.container.get("results"))]
-    known = [name for name in found if isinstance(name, str) and name in names]
-    return tuple(known[:2]) or tuple(names[:2])
-
-
-def _event_types(rows: object) -> list[str]:
-    found = [row.get("eventType") for row in objects(rows)]
-    return [name for name in found if isinstance(name, str) and "`" not in name]
+def by_importance(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """What differs first, and within that what most depends on."""
+    order: tuple[Status, ...] = ("differs", "confirmed", "not available")
+    return tuple(sorted(findings, key=lambda each: (each.status != order[0], each.rank, order.index(each.status))))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import Final
+from typing import TypeGuard
 from typing import cast
 
 OTHER: Final = "(other)"
@@ -28,9 +29,14 @@ _VOCABULARY: Final = (
     "retryDeadline resultExpiration facet comparison beginTimeSeconds endTimeSeconds timestamp eventType key type "
     "keyset allKeys stringKeys numericKeys booleanKeys score s t f p n count total value current previous 50 95 "
     "actor accounts id name reportingEventTypes docs dataDictionary events definition attributes docsUrl units "
-    "label entitySearch nextCursor entities guid accountId domain reporting queryHistory accountIds createdAt query"
+    "label entitySearch nextCursor entities guid accountId domain reporting queryHistory accountIds createdAt query "
+    "result v0"
 )
-_WORDS: Final = frozenset(_VOCABULARY.split())
+_WORDS: Final = frozenset([*_VOCABULARY.split(), "n p", "s t"])
+_OURS: Final = re.compile(
+    rf"(?=.*\btimestamp\b)(?:\b(?:{_FUNCTIONS}|timestamp|where|string|0|7|1000)\b|[ ().,*/>])+", re.IGNORECASE
+)
+"""An expression of one of our own statements, as a column may be called after it."""
 
 
 def shape(value: object, depth: int = 0) -> str:  # noqa: PLR0911 - one line per kind of value
@@ -72,14 +78,14 @@ def has_keys(value: object, keys: Iterable[str]) -> bool:
     return isinstance(value, dict) and set(keys) <= set(cast("dict[str, object]", value))
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Truth values are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def shown_key(key: str) -> str:
     """The key, when it is a word of NRDB's; else a stand-in."""
-    return key if key in _WORDS or _CALLED.fullmatch(key) else OTHER
+    return key if key in _WORDS or _CALLED.fullmatch(key) or _OURS.fullmatch(key) else OTHER
 
 
 def _together(values: Sequence[object], depth: int) -> str:
