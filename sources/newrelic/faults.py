@@ -78,6 +78,11 @@ class GraphError:
         return Trouble(kind="rejected" if self.path else "broken", message=self.message)
 
 
+_OF_TEXTS: Final = r"\b(fields?|alias(es)?|selections?|nodes|tokens|complex(ity)?)\b"
+_TOO_MUCH: Final = r"\b(too|allowed|limit\w*|max(imum)?|exceed\w*|at most|more tha[nt])\b"
+"""What a server of GraphQL bounds, and how it says that there is too much of it."""
+
+
 class _Sign(NamedTuple):
     kind: Kind
     marks: frozenset[str]
@@ -107,10 +112,7 @@ _SIGNS: Final = (
     _sign("no_async", r"\basync\w*\b.*\b(not|only|requires?|unavailable|disabled)\b|data plus"),
     _sign(
         "wide",  # only said of a request as a whole
-        r"\bfields?\b.{0,80}\b(allowed|limit\w*|max(imum)?|exceed\w*|at most)\b|"
-        r"\b(allowed|limit\w*|max(imum)?|exceed\w*|at most|more than|too many)\b.{0,80}\bfields?\b|"
-        r"\btoo many (alias|selection|node|token)|\b(too|high\w*|max\w*|exceed\w*|limit\w*)\b.{0,80}\bcomplex|"
-        r"\bcomplexity\b.{0,80}\b(too|high|max\w*|exceed\w*|limit\w*)\b|"
+        rf"{_OF_TEXTS}.{{0,80}}{_TOO_MUCH}|{_TOO_MUCH}.{{0,80}}{_OF_TEXTS}|"
         r"\b(request|document|operation|payload|body|query)\b.{0,40}\btoo (big|large|long|wide)\b",
     ),
     _sign("bounds", r"\btoo (big|large|long|many)\b|\b366\b|\bmax(imum)? (number|limit|of)\b"),

@@ -49,6 +49,8 @@ _AT = ["actor", "a0", "nrql"]
         ({"message": "Operation exceeds the maximum of 200 fields"}, "wide"),
         ({"message": "Operation Batch is too complex: complexity is 376 and maximum is 200"}, "wide"),
         ({"message": "Query is too large"}, "wide"),
+        ({"message": "Too many aliases"}, "wide"),
+        ({"message": "Document contains more that 15000 tokens. Parsing aborted."}, "wide"),
         ({"message": "Query is too complex", "extensions": {"errorClass": "TIMEOUT"}}, "slow"),
         ({"message": "Rate limit for field nrql reached"}, "rate"),
         ({"message": "A statement may name 255 fields, the maximum is 254", "path": _AT}, "rejected"),
