@@ -3,11 +3,15 @@
 import json
 import time
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
+from sources.errors import AccessDenied
+from sources.errors import SourceUnreachable
 from sources.newrelic import losses
 from sources.newrelic import query
 from sources.newrelic.asked_before import AskedBefore
@@ -124,21 +128,24 @@ class NewRelicSource:
         progress: Progress = silent,
     ) -> Description:
         """Counts are always of all rows of the window; `exact` adds ranges and counts of odd values."""
-        described, lost = await both(
-            describe_schema(self._inquiry(within_s, progress), schema, attributes, exact=exact),
-            tolerated(self._losses.get("", lambda: losses.warning(self._asking, within_s=within_s))),
-        )
+        with self._doubting():
+            described, lost = await both(
+                describe_schema(self._inquiry(within_s, progress), schema, attributes, exact=exact),
+                tolerated(self._losses.get("", lambda: losses.warning(self._asking, within_s=within_s))),
+            )
         return replace(described, hints=(*described.hints, lost)) if isinstance(lost, str) and lost else described
 
     async def profile(
         self, schema: str, attribute: str, *, top: int, within_s: float, progress: Progress = silent
     ) -> Profile:
-        return await profile_attribute(self._inquiry(within_s, progress), schema, attribute, top=top)
+        with self._doubting():
+            return await profile_attribute(self._inquiry(within_s, progress), schema, attribute, top=top)
 
     async def query(
         self, text: str, *, limit: int, offset: int = 0, within_s: float, progress: Progress = silent
     ) -> Table:
-        return await query.run(self._asking, text, limit=limit, offset=offset, within_s=within_s, progress=progress)
+        with self._doubting():
+            return await query.run(self._asking, text, limit=limit, offset=offset, within_s=within_s, progress=progress)
 
     async def familiar(self) -> Mapping[str, int]:
         """How many of the key owner's past queries read each schema; empty unless that was allowed."""
@@ -146,6 +153,15 @@ class NewRelicSource:
 
     async def intake(self, *, within_s: float) -> Intake:
         return await losses.intake(self._asking, within_s=within_s)
+
+    @contextmanager
+    def _doubting(self) -> Generator[None]:
+        """Callers who are refused are sent to the list of sources; it must not say that all is well."""
+        try:
+            yield
+        except (SourceUnreachable, AccessDenied):
+            self._catalogue.doubt()
+            raise
 
     def _inquiry(self, within_s: float, progress: Progress) -> Inquiry:
         asking = self._asking

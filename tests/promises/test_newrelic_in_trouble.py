@@ -174,6 +174,23 @@ async def test_what_goes_wrong_has_a_code_and_a_way_on(scene: Scene, fault: Faul
     assert only(answer)["count"] == 43, "a failure is not kept"
 
 
+async def test_the_list_says_that_new_relic_is_away_as_soon_as_somebody_was_told(scene: Scene) -> None:
+    await scene.ask("list_schemas")
+    kept = await scene.ask("run_query", query=f"{_COUNT} WHERE shard = 2")
+    scene.far.simulator.script = lambda _received: Status(status=503)
+    refusal = await scene.refused("run_query", query=f"{_COUNT} WHERE shard = 1")
+    assert "list_schemas shows the status" in refusal
+    (listed,) = (await scene.ask("list_schemas", source="newrelic"))["sources"]
+    assert listed["status"] == "unreachable"
+    assert "503" in listed["fault"]
+    again = await scene.ask("run_query", query=f"{_COUNT} WHERE shard = 2")
+    assert again["rows"] == kept["rows"], "what is known is still answered"
+    assert again["provenance"]["cached"] is True
+    scene.far.simulator.script = ()
+    (listed,) = (await scene.ask("list_schemas", source="newrelic"))["sources"]
+    assert listed["status"] == "ok"
+
+
 async def test_part_of_an_answer_is_said_to_be_a_part(scene: Scene) -> None:
     scene.far.simulator.script = _asks("FROM Work", Partial(omitted=17, messages=("Some data was sampled",)))
     answer = await scene.ask("run_query", query=_COUNT)
