@@ -74,7 +74,7 @@ def expression(cursor: Cursor, least: int = 0) -> Expression:
         cursor.at += 1
         cursor.operators += 1
         right = expression(cursor, strength)
-        left = Binary(operator=operator, left=left, right=right, span=cursor.since(start))
+        left = Binary(operator, left, right, cursor.since(start))
     return left
 
 
@@ -94,7 +94,7 @@ def duration(cursor: Cursor, wanted: str) -> Duration:
         reason = f"'{found}' is no unit of time" if found else "a unit of time is missing"
         raise NrqlError(reason, cursor.position, "units are spelled out: 30 seconds, 5 minutes, 1 hour, 7 days")
     cursor.at += 1
-    return Duration(amount=amount, unit=UNITS[cursor.words[cursor.at - 1]], span=cursor.since(start))
+    return Duration(amount, UNITS[cursor.words[cursor.at - 1]], cursor.since(start))
 
 
 def number(cursor: Cursor) -> Number:
@@ -104,7 +104,7 @@ def number(cursor: Cursor) -> Number:
     if end - start > _DIGITS or (("e" in text or "E" in text) and math.isinf(float(text))):
         raise NrqlError("the number is too large", start, "write fewer digits")
     cursor.at += 1
-    return Number(text=text, span=Span(start, end))
+    return Number(text, Span((start, end)))
 
 
 def name(cursor: Cursor, wanted: str) -> Name:
@@ -114,11 +114,11 @@ def name(cursor: Cursor, wanted: str) -> Name:
     kind = cursor.kinds[cursor.at]
     if kind == QUOTED and end - start > 2:  # noqa: PLR2004 - two backticks and nothing between
         cursor.at += 1
-        return Name(name=bare(written), quoted=True, span=Span(start, end))
+        return Name(name=bare(written), quoted=True, span=Span((start, end)))
     if kind != WORD or cursor.words[cursor.at] in RESERVED:
         unexpected(cursor, wanted)
     cursor.at += 1
-    return Name(name=written, span=Span(start, end))
+    return Name(written, Span((start, end)))
 
 
 def alias(cursor: Cursor) -> str | None:
@@ -140,7 +140,7 @@ def _compared(cursor: Cursor, left: Expression, start: int) -> Expression:
     else:
         cursor.at += 1
         right = expression(cursor, _COMPARES)
-        made = Binary(operator=cast("BinaryOperator", operator), left=left, right=right, span=cursor.since(start))
+        made = Binary(cast("BinaryOperator", operator), left, right, cursor.since(start))
     if _STRENGTH.get(cursor.words[cursor.at]) == _COMPARES:
         raise NrqlError("a comparison cannot be compared again", cursor.position, "write x > 1 AND x < 5")
     return made
@@ -217,7 +217,7 @@ def _operand(cursor: Cursor) -> Expression:
     elif kind == TEXT:
         start, end = cursor.spans[at]
         cursor.at = at + 1
-        made = Text(value=unquoted(cursor.text[start:end]), span=Span(start, end))
+        made = Text(unquoted(cursor.text[start:end]), Span((start, end)))
     elif kind == NUMBER:
         made = duration(cursor, "") if cursor.words[at + 1] in UNITS else number(cursor)
     elif kind == MARK:
@@ -239,7 +239,7 @@ def _word(cursor: Cursor) -> Expression:
         unexpected(cursor, f"{_A_VALUE} is missing before it")
     start, end = cursor.spans[at]
     cursor.at = at + 1
-    return Name(name=cursor.text[start:end], span=Span(start, end))
+    return Name(cursor.text[start:end], Span((start, end)))
 
 
 def _reserved(cursor: Cursor, word: str) -> Expression:
@@ -261,7 +261,7 @@ def _marked(cursor: Cursor) -> Expression:
     mark = cursor.words[start]
     if mark == "*":
         cursor.at += 1
-        return Star(span=cursor.since(start))
+        return Star(Span(cursor.spans[start]))
     if mark == "(":
         return cursor.nested(cursor) if cursor.words[start + 1] in _STATEMENT else _grouped(cursor)
     if mark not in {"-", "+"}:
@@ -293,7 +293,7 @@ def _indexed(cursor: Cursor, whole: Expression) -> Expression:
         cursor.operators += 1
         place = expression(cursor)
         _close(cursor, "]")
-        span = Span(whole.span.start, cursor.spans[cursor.at - 1][1])
+        span = Span((whole.span.start, cursor.spans[cursor.at - 1][1]))
         whole = Call(function="getfield", arguments=(Argument(value=whole), Argument(value=place)), span=span)
     return whole
 
@@ -312,7 +312,7 @@ def call(cursor: Cursor) -> Call:
             arguments.append(_argument(cursor))
     cursor.depth -= 1
     _close(cursor, ")")
-    return Call(function=function, arguments=tuple(arguments), span=cursor.since(start))
+    return Call(function, tuple(arguments), cursor.since(start))
 
 
 def _argument(cursor: Cursor) -> Argument:
@@ -325,7 +325,7 @@ def _argument(cursor: Cursor) -> Argument:
         return Argument(value=_labelled(cursor), label=word)
     if ":" in word and (label := word[: word.index(":")]) in LABELS:
         return Argument(value=_glued(cursor, len(label) + 1, word[len(label) + 1 :]), label=label)
-    return Argument(value=expression(cursor))
+    return Argument(expression(cursor))
 
 
 def _labelled(cursor: Cursor) -> Expression:
@@ -347,7 +347,7 @@ def _glued(cursor: Cursor, skipped: int, word: str) -> Expression:
     """What stands behind the colon of `insensitive:true`, which is one token since names may hold colons."""
     start, end = cursor.spans[cursor.at]
     cursor.at += 1
-    span = Span(start + skipped, end)
+    span = Span((start + skipped, end))
     if word in {"true", "false"}:
         return Truth(value=word == "true", span=span)
     return Name(name=cursor.text[start + skipped : end], span=span)

@@ -46,7 +46,7 @@ def ago(cursor: Cursor, clause: str) -> Moment:
     length = duration(cursor, f"{clause} wants a length of time, such as 1 week ago")
     if not cursor.took("ago"):
         _without_ago(cursor, start, clause)
-    return Moment(kind="ago", value=length, span=cursor.since(start))
+    return Moment("ago", length, cursor.since(start))
 
 
 def timeseries(cursor: Cursor) -> Timeseries:

@@ -72,8 +72,10 @@ def _query(cursor: Cursor) -> Query:
             _twice(cursor, key)
         cursor.at += 1
         draft[key] = read(cursor)
-        if key in _UNFOLDED:
-            _unfold(cursor, draft, key)
+        if key == "sources" and words[cursor.at] in _BESIDE_SOURCES:
+            _beside_sources(cursor, draft)
+        elif key == "with":
+            _unfold(cursor, draft)
     if "select" not in draft or "sources" not in draft:
         _incomplete(cursor, "SELECT" if "select" not in draft else "FROM")
     if "facet" in draft and "order_by" in draft:
@@ -93,9 +95,9 @@ def _nested(cursor: Cursor) -> Nested:
     return Nested(query=query, span=cursor.since(start))
 
 
-def _unfold(cursor: Cursor, draft: dict[str, Any], key: str) -> None:
-    """Give what FROM or WITH turned out to hold its own place."""
-    for found, value in draft.pop(key).items():
+def _unfold(cursor: Cursor, draft: dict[str, Any]) -> None:
+    """Give what WITH turned out to hold its own place."""
+    for found, value in draft.pop("with").items():
         if found in draft:
             _twice(cursor, found)
         draft[found] = value
@@ -132,29 +134,31 @@ def _item(cursor: Cursor) -> Selected:
     start = cursor.at
     value = expression(cursor)
     label = alias(cursor) if cursor.words[cursor.at] == "as" else None
-    return Selected(value=value, alias=label, span=cursor.since(start))
+    return Selected(value, label, cursor.since(start))
 
 
-def _from(cursor: Cursor) -> dict[str, object]:
+def _from(cursor: Cursor) -> tuple[Name | Nested | Call, ...]:
     sources = [_source(cursor)]
     while cursor.words[cursor.at] == ",":
         cursor.at += 1
         sources.append(_source(cursor))
     if len(sources) > 1 and any(isinstance(each, Nested) for each in sources):
         raise NrqlError("FROM holds event types or one nested statement", cursor.position, "JOIN brings in another")
-    found: dict[str, object] = {"sources": tuple(sources)}
+    return tuple(sources)
+
+
+def _beside_sources(cursor: Cursor, draft: dict[str, Any]) -> None:
     label = alias(cursor)
     if label is not None:
-        found["source_alias"] = label
+        draft["source_alias"] = label
     if cursor.words[cursor.at] in {"join", "inner", "left"}:
-        found["join"] = _join(cursor)
-    return found
+        draft["join"] = _join(cursor)
 
 
 def _source(cursor: Cursor) -> Name | Nested | Call:
     if cursor.words[cursor.at] == "(":
         return _nested(cursor)
-    if cursor.words[cursor.at + 1 : cursor.at + 2] == ["("] and cursor.kind == WORD:
+    if cursor.words[cursor.at + 1] == "(" and cursor.kind == WORD:
         return call(cursor)
     return name(cursor, "FROM wants an event type")
 
@@ -274,10 +278,10 @@ def _predict(cursor: Cursor) -> tuple[Selected, ...]:
     return tuple(parts)
 
 
-_UNFOLDED: Final = frozenset(("from", "with"))
+_BESIDE_SOURCES: Final = frozenset(("as", "join", "inner", "left"))
 _CLAUSES: Final[dict[str, tuple[str, Callable[[Cursor], object]]]] = {
     "select": ("select", _items),
-    "from": ("from", _from),
+    "from": ("sources", _from),
     "with": ("with", _with),
     "where": ("where", expression),
     "facet": ("facet", _facet),

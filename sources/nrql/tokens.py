@@ -112,7 +112,7 @@ class Cursor:
 
     def since(self, place: int) -> Span:
         """From the beginning of the token at `place` to the end of the last one that was read."""
-        return Span(self.spans[place][0], self.spans[self.at - 1][1])
+        return Span((self.spans[place][0], self.spans[self.at - 1][1]))
 
     def took(self, *words: str) -> bool:
         """Read past these words, if they come next, all of them."""
