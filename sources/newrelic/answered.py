@@ -9,6 +9,7 @@ from typing import Final
 from typing import cast
 
 from sources.duckdb.describe_shown import cut
+from sources.errors import SourceUnreachable
 
 _MESSAGE_CHARS: Final = 160
 
@@ -16,10 +17,15 @@ Row = Mapping[str, Any]
 
 
 def rows(container: Mapping[str, Any]) -> tuple[Row, ...]:
-    """The rows of an answer; what is no row is left out."""
+    """The rows of an answer; what is no row is left out. An empty container, for what was not asked, has none.
+
+    Raises `SourceUnreachable` for an answer that came without its list of rows: that there are none would be a guess.
+    """
     found = container.get("results")
     if not isinstance(found, list):
-        return ()
+        if not container:
+            return ()
+        raise SourceUnreachable("New Relic answered without the rows that were asked for")
     return tuple(cast("Row", each) for each in cast("list[Any]", found) if isinstance(each, Mapping))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from typing import Final
 
 from sources.errors import SourceError
+from sources.errors import SourceUnreachable
 from sources.newrelic.answered import Row
 from sources.newrelic.answered import count
 from sources.newrelic.answered import facet
@@ -68,15 +69,22 @@ def counting(types: Sequence[str], clause: str) -> str:
 
 def counts(types: Sequence[str], answers: Sequence[Mapping[str, Any] | SourceError]) -> Counts:
     """The containers of `parts`, in order, put together. Raises the first fault when nothing was answered."""
-    faults = [each for each in answers if isinstance(each, SourceError)]
-    if faults and len(faults) == len(answers):
+    read = [_read(each) for each in answers]
+    faults = [each for each in read if isinstance(each, SourceError)]
+    if faults and len(faults) == len(read):
         raise faults[0]
     found: dict[str, Counted] = {}
-    for part, answer in zip(parts(types), answers, strict=True):
-        if not isinstance(answer, SourceError):
-            seen = counted(rows(answer))
+    for part, seen in zip(parts(types), read, strict=True):
+        if not isinstance(seen, SourceError):
             found |= {each: seen.get(each, Counted(rows=0)) for each in part}
     return Counts(by_type=found, is_whole=not faults)
+
+
+def _read(answer: Mapping[str, Any] | SourceError) -> dict[str, Counted] | SourceError:
+    try:
+        return answer if isinstance(answer, SourceError) else counted(rows(answer))
+    except SourceUnreachable as fault:
+        return fault
 
 
 def counted(found: Iterable[Row]) -> dict[str, Counted]:

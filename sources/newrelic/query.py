@@ -15,6 +15,7 @@ from typing import Any
 from typing import Final
 
 from sources.errors import QueryTimeout
+from sources.errors import SourceUnreachable
 from sources.newrelic.asking import Asking
 from sources.newrelic.describe_rows import EXACT_DISTINCT
 from sources.newrelic.graph import Answer
@@ -35,9 +36,11 @@ from sources.nrql.answers_remarks import stats
 from sources.nrql.answers_remarks import time_window
 from sources.nrql.answers_rows import mapping
 from sources.nrql.answers_rows import sequence
+from sources.nrql.answers_wanted import AGGREGATES
 from sources.nrql.check import schemas_of
 from sources.nrql.errors import NrqlError
 from sources.nrql.tree import Call
+from sources.nrql.tree import Query
 from sources.nrql.tree import Statement
 from sources.nrql.walk import queries
 from sources.nrql.walk import values
@@ -94,6 +97,7 @@ async def run(
         lasting=_is_long(window, within_s),
         progress=progress,
     )
+    _refuse_rowless(bound.statement, answer.container)
     answers = await _tabled(bound.statement, answer.container)
     explained = await why(asking, bound.statement, answers, left_s=deadline.ends_at - asking.clock())
     page = answers.rows[offset : offset + limit]
@@ -143,6 +147,20 @@ async def _bound(asking: Asking, statement: Statement, text: str, *, rows: int, 
         return sent(meant, window=asking.window(), rows=rows, remarks=remarks)
     except NrqlError as fault:
         raise rejected(text, fault) from fault
+
+
+def _refuse_rowless(statement: Statement | None, container: Mapping[str, Any]) -> None:
+    """Raises `SourceUnreachable` when what always has a row came without a list of rows: nothing would be a guess."""
+    if isinstance(container.get("results"), list) or container.get("currentResults"):
+        return
+    if _is_one_row(statement):
+        raise SourceUnreachable("New Relic answered without the row that was asked for")
+
+
+def _is_one_row(statement: Statement | None) -> bool:
+    if not isinstance(statement, Query) or statement.facet or statement.timeseries:
+        return False
+    return any(isinstance(each.value, Call) and each.value.function in AGGREGATES for each in statement.select)
 
 
 async def _tabled(statement: Statement | None, container: Mapping[str, Any]) -> Answers:

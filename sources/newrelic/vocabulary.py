@@ -128,8 +128,11 @@ class Vocabulary:
         for group, answer in zip(groups, asked, strict=True):
             if isinstance(answer, SourceError):
                 found |= dict.fromkeys(group.texts, answer)
-            else:
+                continue
+            try:
                 found |= read(group, answer.container)
+            except SourceError as fault:  # it came without rows
+                found |= dict.fromkeys(group.texts, fault)
         return found
 
 

@@ -28,6 +28,7 @@ from server.simulator.faults import Partial
 from server.simulator.faults import Reset
 from server.simulator.faults import Slow
 from server.simulator.faults import Status
+from server.simulator.faults import Without
 from server.simulator.received import Received
 from server.simulator.wire import listening
 from sources.nrdb.local import LocalNrdb
@@ -189,6 +190,21 @@ async def test_the_list_says_that_new_relic_is_away_as_soon_as_somebody_was_told
     scene.far.simulator.script = ()
     (listed,) = (await scene.ask("list_schemas", source="newrelic"))["sources"]
     assert listed["status"] == "ok"
+
+
+async def test_an_answer_without_its_rows_is_not_taken_for_no_rows(scene: Scene) -> None:
+    await scene.ask("list_schemas")
+    scene.far.simulator.script = _asks("FROM Work", Without(fields=frozenset({"results"})))
+    for tool, told in (
+        ("run_query", {"query": _COUNT}),
+        ("describe_schema", {"schema": "Work"}),
+        ("profile_attribute", {"schema": "Work", "attribute": "kind"}),
+    ):
+        assert (await scene.refused(tool, **told)).startswith("source_unreachable: ")
+    for listed in (await scene.ask("list_schemas", source="newrelic"))["schemas"]:
+        assert listed.get("rows") != 0
+    scene.far.simulator.script = ()
+    assert (await scene.ask("describe_schema", schema="Work"))["rows"] == 300
 
 
 async def test_part_of_an_answer_is_said_to_be_a_part(scene: Scene) -> None:

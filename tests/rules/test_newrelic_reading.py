@@ -5,6 +5,7 @@ import itertools
 import math
 from collections.abc import Callable
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sources.errors import SourceError
+from sources.errors import SourceUnreachable
 from sources.newrelic import answered
 from sources.newrelic import listing
 from sources.newrelic import profile
@@ -104,16 +106,20 @@ async def everything(asking: Asking) -> None:
     def inquiry() -> Inquiry:
         return Inquiry(asking=asking, within_s=5.0, progress=silent, window=asking.window())
 
-    for schema in await asking.catalogue.schemas():
-        assert schema.rows is None or schema.rows >= 0
+    with suppress(SourceUnreachable):  # an answer without a list of rows says nothing, and not that there are none
+        for schema in await asking.catalogue.schemas():
+            assert schema.rows is None or schema.rows >= 0
     words = Vocabulary(asking)
-    assert all(value.isprintable() for each in await words.words("A") for value in each.values)
+    with suppress(SourceUnreachable):
+        assert all(value.isprintable() for each in await words.words("A") for value in each.values)
     await words.aclose()
-    found = await describe_schema(inquiry(), "A", ["A", "B"], exact=True)
-    assert all(0 <= each.null_share <= 1 and each.distinct >= 0 for each in found.attributes)
+    with suppress(SourceUnreachable):
+        found = await describe_schema(inquiry(), "A", ["A", "B"], exact=True)
+        assert all(0 <= each.null_share <= 1 and each.distinct >= 0 for each in found.attributes)
     for name in ("A", "B"):
-        measured = await profile_attribute(inquiry(), "A", name, top=3)
-        assert all(top.rows > 0 for top in measured.top_values)
+        with suppress(SourceUnreachable):
+            measured = await profile_attribute(inquiry(), "A", name, top=3)
+            assert all(top.rows > 0 for top in measured.top_values)
 
 
 @given(st.lists(CONTAINERS | st.dictionaries(st.text(max_size=8), ANY_JSON), min_size=1, max_size=12), ANY_JSON)
