@@ -11,6 +11,7 @@ from typing import Literal
 
 from sources.duckdb.mount_quoting import quoted
 from sources.nrdb.literals import name_sql
+from sources.nrql.tree import node
 
 Kind = Literal["string", "numeric", "boolean"]
 
@@ -29,7 +30,7 @@ _EPOCHS_PER_MS: Final = (10**17, 10**14, 10**11)
 """From these sizes on a whole number of now counts nanoseconds, microseconds, milliseconds; below them seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Column:
     name: str
     kind: Kind
@@ -81,7 +82,7 @@ def event_form(
     return Events(
         name=name,
         relation=f"(SELECT {picked} FROM {relation})",
-        columns=tuple(Column(name=column, kind=kind) for column, _, kind in made),
+        columns=tuple([Column(column, kind) for column, _, kind in made]),
         has_time=instant is not None,
     )
 

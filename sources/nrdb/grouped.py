@@ -6,11 +6,10 @@ LIMIT picks; what is left over becomes `otherResult`.
 
 from typing import Final
 
-from sources.nrdb.events import TIMESTAMP
 from sources.nrdb.facets import FACETS_MOST
 from sources.nrdb.facets import Facets
 from sources.nrdb.facets import faceted
-from sources.nrdb.keys import key_of
+from sources.nrdb.keys import named
 from sources.nrdb.literals import name_sql
 from sources.nrdb.measures import measured
 from sources.nrdb.measures_shaped import ASK
@@ -22,6 +21,7 @@ from sources.nrdb.plan import Buckets
 from sources.nrdb.plan import Cell
 from sources.nrdb.plan import Step
 from sources.nrdb.refused import NotTranslated
+from sources.nrdb.scope import TIME_SQL
 from sources.nrdb.values import condition
 from sources.nrdb.windows import Window
 from sources.nrdb.windows import buckets
@@ -65,14 +65,12 @@ class Grouped:
         if self.facets is not None:
             picked += [f"{sql} AS {place}" for sql, place in zip(self.facets.sqls, self.places, strict=True)]
         if self.buckets is not None and window is not None:
-            picked.append(
-                f"CAST(({name_sql(TIMESTAMP)} - {window[0]}) // {self.buckets.width_ms} AS BIGINT) AS {_BUCKET}"
-            )
+            picked.append(f"CAST(({TIME_SQL} - {window[0]}) // {self.buckets.width_ms} AS BIGINT) AS {_BUCKET}")
         return f'"{name}" AS (SELECT {", ".join(picked) or "1"} FROM {rows}{self.where})'
 
     def same(self, left: str, right: str) -> str:
         """The condition that two relations speak of the same facet."""
-        return " AND ".join(f'"{left}".{place} IS NOT DISTINCT FROM "{right}".{place}' for place in self.places)
+        return " AND ".join([f'"{left}".{place} IS NOT DISTINCT FROM "{right}".{place}' for place in self.places])
 
     def picked(self, *, whole: bool) -> str:
         """The groups and those of them that are picked; with all values when `whole`."""
@@ -95,7 +93,7 @@ def grouped(query: Query, origin: Origin, setting: Setting, *, limit: int | None
     found = None
     if query.timeseries is not None:
         found = buckets(query.timeseries, origin.window)
-        origin.scope.time("TIMESERIES", query.timeseries.span.start)
+        origin.scope.time("TIMESERIES", query.timeseries.span)
     asked = _asked(origin, found, setting)
     measures = [measured(item.value, asked) for item in query.select]
     facets = None if query.facet is None else faceted(query, query.facet, asked, measures[0])
@@ -107,7 +105,7 @@ def grouped(query: Query, origin: Origin, setting: Setting, *, limit: int | None
         buckets=found,
         where="" if query.where is None else f" WHERE {condition(query.where, origin.scope)}",
         limit=rows_of(query.limit, limit or _FACET_LIMIT),
-        values=", ".join([*[measure.sql for measure in measures], "count(*)"]),
+        values="".join([f"{measure.sql}, " for measure in measures]) + "count(*)",
         places=() if facets is None else _PLACES[: len(facets.sqls)],
         rows=origin.rows(origin.window),
     )
@@ -115,18 +113,17 @@ def grouped(query: Query, origin: Origin, setting: Setting, *, limit: int | None
 
 def _asked(origin: Origin, found: Buckets | None, setting: Setting) -> Asked:
     window = origin.window
-    return Asked(
-        scope=origin.scope,
-        span_ms=None if window is None else _span(found, window),
-        end_ms=None if window is None or found is not None else window[1],
-        is_approximate=setting.is_approximate,
-    )
+    if window is None:
+        return Asked(origin.scope, is_approximate=setting.is_approximate)
+    end_ms = window[1] if found is None else None
+    return Asked(origin.scope, None, _span(found, window), end_ms, setting.is_approximate)
 
 
 def cell(item: Selected, measure: Measure) -> Cell:
     """How the value of a measure is shown."""
-    function = item.value.function if isinstance(item.value, Call) else ""
-    return Cell(key=key_of(item), read=measure.read, placeholder=measure.placeholder, is_spread=function == "apdex")
+    value = item.value
+    is_apdex = isinstance(value, Call) and value.function == "apdex"
+    return Cell(item.alias or named(value), measure.read, measure.placeholder, is_apdex)
 
 
 def rows_of(limit: Limit | None, otherwise: int) -> int:
@@ -155,7 +152,7 @@ def steps(query: Grouped, compare_ms: int | None) -> tuple[Step, ...]:
     window = query.origin.window
     begun = f"WITH {query.events('uds:e', window)}"
     picking = f"{begun}{query.picked(whole=False)}" if query.facets else begun
-    found = [Step(name="rows", sql=_rows(query, begun, picking))]
+    found = [Step("rows", _rows(query, begun, picking))]
     if query.facets is not None:
         found.append(_rest(query, picking, "uds:e"))
         if query.buckets is not None:
@@ -163,7 +160,7 @@ def steps(query: Grouped, compare_ms: int | None) -> tuple[Step, ...]:
     if query.facets is not None or query.buckets is not None or compare_ms is not None:
         found.append(_empty(query, begun))
     if query.where:
-        found.append(Step(name="inspected", sql=f"SELECT count(*) FROM {query.rows}"))
+        found.append(Step("inspected", f"SELECT count(*) FROM {query.rows}"))
     if compare_ms is not None:
         found += _before(query, picking, query.origin.earlier(compare_ms))
     return tuple(found)
@@ -176,7 +173,7 @@ def _rows(query: Grouped, begun: str, picking: str) -> str:
         return f'{begun} SELECT {_BUCKET}, {query.values} FROM "uds:e" GROUP BY {_BUCKET} ORDER BY {_BUCKET}'
     if query.buckets is not None:
         return f"{picking} {_per_facet(query, 'uds:e')}"
-    shown = [*query.places, *(f'"uds:v{place}"' for place in range(len(query.measures))), '"uds:n"']
+    shown = [*query.places, *[f'"uds:v{place}"' for place in range(len(query.measures))], '"uds:n"']
     return f'{begun}{query.picked(whole=True)} SELECT {", ".join(shown)} FROM "uds:t" ORDER BY {_order(query)}'
 
 
@@ -184,8 +181,8 @@ def _empty(query: Grouped, begun: str) -> Step:
     """What no rows give. Mostly that is known, and the engine need not be asked."""
     nothing = [measure.nothing for measure in query.measures]
     if ASK in nothing:
-        return Step(name="empty", sql=f'{begun} SELECT {query.values} FROM "uds:e" WHERE false')
-    return Step(name="empty", sql="", known=((*nothing, 0),))
+        return Step("empty", f'{begun} SELECT {query.values} FROM "uds:e" WHERE false')
+    return Step("empty", "", ((*nothing, 0),))
 
 
 def _order(query: Grouped) -> str:
@@ -199,7 +196,7 @@ def _top(query: Grouped, picking: str) -> str:
 
 def _per_facet(query: Grouped, rows: str) -> str:
     """The values of the picked facets, per bucket when there are buckets; `rows`: the events to take them from."""
-    by = [*(f'"uds:t".{place}' for place in query.places), *([_BUCKET] if query.buckets else [])]
+    by = [f'"uds:t".{place}' for place in query.places] + ([_BUCKET] if query.buckets else [])
     joined = f'"{rows}" JOIN "uds:t" ON {query.same(rows, "uds:t")}'
     return f"SELECT {', '.join(by)}, {query.values} FROM {joined} GROUP BY {', '.join(by)}"
 
@@ -217,14 +214,13 @@ def _before(query: Grouped, picking: str, earlier: Window) -> list[Step]:
 
 def _rest(query: Grouped, picking: str, rows: str) -> Step:
     """Totals and what the picked facets leave over, for each bucket when there are buckets."""
-    bucket = [_BUCKET] if query.buckets else []
-    inside = ", ".join(['"uds:i"', *bucket])
+    inside, bucket, shown = (f'"uds:i", {_BUCKET}', _BUCKET, f"{_BUCKET}, ") if query.buckets else ('"uds:i"', "", "")
     marked = (
         f'SELECT "{rows}".*, "uds:m"."uds:one" IS NOT NULL AS "uds:i" FROM "{rows}" LEFT JOIN (SELECT *, 1 AS "uds:one"'
         f' FROM "uds:t") AS "uds:m" ON {query.same(rows, "uds:m")}'
     )
     sql = (
-        f'{picking} SELECT grouping("uds:i"), "uds:i", {"".join(f"{each}, " for each in bucket)}{query.values}'
-        f" FROM ({marked}) GROUP BY GROUPING SETS (({inside}), ({', '.join(bucket)}))"
+        f'{picking} SELECT grouping("uds:i"), "uds:i", {shown}{query.values}'
+        f" FROM ({marked}) GROUP BY GROUPING SETS (({inside}), ({bucket}))"
     )
-    return Step(name="rest", sql=sql)
+    return Step("rest", sql)

@@ -50,7 +50,7 @@ def as_rows(setting: Setting, query: Query, window: Window | None) -> Events:
         raise _unlimited(query)
     found = columns(query, origin)
     if origin.scope.has_time and TIMESTAMP not in dict(found):
-        at: Value = (origin.scope.time("SELECT", query.span.start), "numeric")
+        at: Value = (origin.scope.time("SELECT", query.span), "numeric")
         found = (*found, (TIMESTAMP, at))
     named = ", ".join(f'"uds:v{place}" AS {name_sql(key)}' for place, (key, _) in enumerate(found))
     return Events(
@@ -82,7 +82,7 @@ def _named(found: Grouped) -> list[tuple[str, Sort]]:
     named: list[tuple[str, Sort]] = []
     if facets is not None:
         named.extend(zip(facets.names, facets.sorts, strict=True))
-    named.extend(zip((cell.key for cell in found.cells), (each.sort for each in found.measures), strict=True))
+    named.extend((cell.key, measure.sort) for cell, measure in zip(found.cells, found.measures, strict=True))
     if found.buckets is not None:
         named.append((TIMESTAMP, "numeric"))
     return named
@@ -105,7 +105,7 @@ def _grid(found: Grouped, buckets: Buckets) -> str:
     """Every bucket of every facet, those without rows included; `timestamp` is where the bucket begins."""
     by = [f'"uds:t".{place}' for place in found.places]
     groups = ", ".join([*by, '"uds:b"'])
-    valued = ", ".join(f'{sql} AS "uds:v{place}"' for place, sql in enumerate(_values(found)))
+    valued = ", ".join([f'{sql} AS "uds:v{place}"' for place, sql in enumerate(_values(found))])
     joined = f' JOIN "uds:t" ON {found.same("uds:e", "uds:t")}' if by else ""
     shown = [
         f"{sql} AS {name_sql(name)}" for sql, name in zip(by, found.facets.names if found.facets else (), strict=True)
@@ -115,7 +115,7 @@ def _grid(found: Grouped, buckets: Buckets) -> str:
         f" AS {name_sql(cell.key)}"
         for place, cell in enumerate(found.cells)
     ]
-    same = "".join(f" AND {each}" for each in ([found.same("uds:a", "uds:t")] if by else []))
+    same = f" AND {found.same('uds:a', 'uds:t')}" if by else ""
     return (
         f', "uds:a" AS (SELECT {groups}, {valued} FROM "uds:e"{joined} GROUP BY {groups})'
         f', "uds:z" AS (SELECT {valued} FROM "uds:e" WHERE false)'
@@ -190,4 +190,4 @@ def _columns(named: list[tuple[str, Sort]]) -> tuple[Column, ...]:
     for name, _ in named:
         plain_sql(name)  # what no text can hold is no name either
     kinds: dict[Sort, Kind] = {"string": "string", "numeric": "numeric", "boolean": "boolean"}
-    return tuple(Column(name=name, kind=kinds[sort]) for name, sort in named if sort in kinds)
+    return tuple([Column(name, kinds[sort]) for name, sort in named if sort in kinds])

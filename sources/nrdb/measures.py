@@ -129,7 +129,7 @@ def _chosen(call: Call, asked: Asked) -> Measure:
 def _count(call: Call, asked: Asked) -> Measure:
     (argument,) = plain(call, 1, 1)
     if isinstance(argument, (Star, Number, Text, Truth)):
-        return _ALL if asked.where is None else Measure(sql=f"count(*){asked.filter}", sort="numeric", nothing=0)
+        return _ALL if asked.where is None else Measure(f"count(*){asked.filter}", "numeric", nothing=0)
     sql, sort = value(argument, asked.scope)
     return Measure(sql="0" if sort == "null" else f"count({sql}){asked.filter}", sort="numeric", nothing=0)
 
@@ -142,7 +142,7 @@ def _numeric(
     def made(call: Call, asked: Asked) -> Measure:
         sql, sort = value(plain(call, 1, 1)[0], asked.scope)
         shown = template.format(sql, asked.filter) if sort == "numeric" else otherwise
-        return Measure(sql=shown, sort="numeric", placeholder=placeholder, nothing=nothing)
+        return Measure(shown, "numeric", None, placeholder, nothing)
 
     return made
 
@@ -151,7 +151,7 @@ def _newest(function: str) -> Callable[[Call, Asked], Measure]:
     def made(call: Call, asked: Asked) -> Measure:
         (argument,) = plain(call, 1, 1)
         sql, sort = value(argument, asked.scope)
-        at = asked.scope.time(f"{call.function}()", call.span.start)
+        at = asked.scope.time(f"{call.function}()", call.span)
         if sort == "null":
             return Measure(sql="NULL", sort="null")
         return Measure(sql=f"{function}({sql}, {at}){asked.filter}", sort=sort, nothing=None)

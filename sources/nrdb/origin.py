@@ -14,6 +14,7 @@ from sources.nrdb.functions import refused
 from sources.nrdb.keys import key_of
 from sources.nrdb.literals import name_sql
 from sources.nrdb.refused import NotTranslated
+from sources.nrdb.scope import TIME_SQL
 from sources.nrdb.scope import Scope
 from sources.nrdb.scope import Value
 from sources.nrdb.scope import relation
@@ -33,7 +34,6 @@ from sources.nrql.tree import Show
 from sources.nrql.tree import node
 
 _NESTED_MOST: Final = 8
-_AT: Final = name_sql(TIMESTAMP)
 _AGES_MS: Final = 10**15
 """Before UNTIL alone, where no window is the default: as good as all of the past."""
 _JOINED_ROWS: Final = 10
@@ -42,7 +42,7 @@ _ROWS_OF_A_KEY: Final = 100
 """Source: as above: a key of the joined statement may have at most 100 rows."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Setting:
     """What is known while one statement is translated, its inner statements included."""
 
@@ -91,7 +91,7 @@ class Origin:
 
 def within(window: Window) -> str:
     """The condition that a row lies in the window."""
-    return f" WHERE {_AT} >= {window[0]} AND {_AT} < {window[1]}"
+    return f" WHERE {TIME_SQL} >= {window[0]} AND {TIME_SQL} < {window[1]}"
 
 
 def opened(query: Query, setting: Setting, window: Window | None) -> Origin:
@@ -108,18 +108,19 @@ def opened(query: Query, setting: Setting, window: Window | None) -> Origin:
         specials={},
     )
     if window is not None and not is_inner:
-        scope.time("a window (SINCE, UNTIL)", (query.since or query.until or query).span.start)
+        scope.time("a window (SINCE, UNTIL)", (query.since or query.until or query).span)
     for variable in query.variables:
         scope.variables.update(_defined(variable, scope))
-    return Origin(scope=scope, window=window, made=made, is_inner=is_inner)
+    return Origin(scope, window, made, is_inner)
 
 
 def window_of(query: Query | Show, setting: Setting) -> Window | None:
     """The window a statement asks for by itself. None: all rows. Raises `NrqlError`."""
     if query.since is None and query.until is None and setting.default_ms is None:
         return None
-    setting.repeatable &= not (is_relative(query.since) or is_relative(query.until))
-    if query.until is None or (query.since is None and setting.default_ms is not None):
+    ends_by_itself = query.until is not None and not is_relative(query.until)
+    begins_by_itself = setting.default_ms is None if query.since is None else not is_relative(query.since)
+    if not (ends_by_itself and begins_by_itself):
         setting.repeatable = False
     default_ms = _AGES_MS if setting.default_ms is None else setting.default_ms
     return window_ms(query, now_ms=setting.now_ms, default_ms=default_ms)
@@ -134,8 +135,9 @@ def _made(query: Query, setting: Setting) -> tuple[Made, bool]:
     if isinstance(first, Nested):
         return _nested(query, first, setting), True
     names = [_event_type(each) for each in query.sources]
-    found = tuple(setting.events[name] for name in names if name in setting.events)
-    setting.schemas.update((each.name, None) for each in found)
+    found = tuple([setting.events[name] for name in names if name in setting.events])
+    for each in found:
+        setting.schemas[each.name] = None
     join = query.join
     if join is None:
         return lambda _window: found, False

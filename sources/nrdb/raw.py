@@ -40,18 +40,26 @@ def columns(query: Query, origin: Origin) -> tuple[tuple[str, Value], ...]:
             raise NotTranslated("* beside attributes", query.select[0].span.start, "Select * alone, or name them.")
         names = dict.fromkeys(name for each in scope.events for name in each.kinds)
         ordered = sorted(names, key=lambda name: name != TIMESTAMP)
-        return tuple((name, scope.attribute(Name(name=name))) for name in ordered)
-    return tuple((key_of(item), value(item.value, scope)) for item in query.select)
+        return tuple([(name, scope.attribute(Name(name))) for name in ordered])
+    return tuple([(key_of(item), value(item.value, scope)) for item in query.select])
 
 
 def rows(query: Query, origin: Origin, found: tuple[tuple[str, Value], ...], limit: int | None = None) -> str:
     """The text that gives the rows, each column under its key."""
-    where = "" if query.where is None else f" WHERE {condition(query.where, origin.scope)}"
+    where = _where(query, origin)
     order = _order(query, origin, len(found))
+    return _text(query, found, f"{origin.rows(origin.window)}{where}{order}", limit or _ROWS)
+
+
+def _text(query: Query, found: tuple[tuple[str, Value], ...], source: str, most: int) -> str:
+    """`source`: what stands between FROM and LIMIT; `most`: the rows when LIMIT says nothing."""
     offset = f" OFFSET {rows_of(query.offset, 0)}" if query.offset else ""
-    shown = ", ".join(f'{sql} AS "uds:v{place}"' for place, (_, (sql, _)) in enumerate(found))
-    most = rows_of(query.limit, limit or _ROWS)
-    return f"SELECT {shown} FROM {origin.rows(origin.window)}{where}{order} LIMIT {most}{offset}"
+    shown = ", ".join([f'{sql} AS "uds:v{place}"' for place, (_, (sql, _)) in enumerate(found)])
+    return f"SELECT {shown} FROM {source} LIMIT {rows_of(query.limit, most)}{offset}"
+
+
+def _where(query: Query, origin: Origin) -> str:
+    return "" if query.where is None else f" WHERE {condition(query.where, origin.scope)}"
 
 
 def _order(query: Query, origin: Origin, selected: int) -> str:
@@ -62,7 +70,7 @@ def _order(query: Query, origin: Origin, selected: int) -> str:
         for each in query.order_by
     ]
     if not orders and origin.scope.has_time and origin.scope.events:
-        orders = [f"{origin.scope.time('ORDER BY', 0)} DESC NULLS LAST"]
+        orders = [f"{origin.scope.time('ORDER BY', query.span)} DESC NULLS LAST"]
     ties = [f'"uds:v{place}"' for place in range(min(selected, _TIES))] if orders else []
     return f" ORDER BY {', '.join([*orders, *ties])}" if orders else ""
 
@@ -70,15 +78,17 @@ def _order(query: Query, origin: Origin, selected: int) -> str:
 def raw(query: Query, origin: Origin) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
     """The columns and the texts of a query that aggregates nothing."""
     found = columns(query, origin)
+    where = _where(query, origin)
+    order = _order(query, origin, len(found)) if found else ""
+    source = origin.rows(origin.window)
+    matched = where.removeprefix(" ") or "WHERE true"
+    counted = Step("matched", f"SELECT count(*) FILTER ({matched}), count(*) FROM {source}")
     if not found:
-        return (), (Step(name="matched", sql=_counted(query, origin)),)
-    steps = [Step(name="rows", sql=rows(query, origin, found)), Step(name="matched", sql=_counted(query, origin))]
-    return tuple(Cell(key=key) for key, _ in found), tuple(steps)
-
-
-def _counted(query: Query, origin: Origin) -> str:
-    where = "true" if query.where is None else condition(query.where, origin.scope)
-    return f"SELECT count(*) FILTER (WHERE {where}), count(*) FROM {origin.rows(origin.window)}"
+        return (), (counted,)
+    return tuple([Cell(key) for key, _ in found]), (
+        Step("rows", _text(query, found, f"{source}{where}{order}", _ROWS)),
+        counted,
+    )
 
 
 def keyset(query: Query, origin: Origin) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
@@ -89,16 +99,16 @@ def keyset(query: Query, origin: Origin) -> tuple[tuple[Cell, ...], tuple[Step, 
     if lone is not None and lone.present is not None:
         return _present(query, origin, lone)
     names = sorted({name for each in origin.scope.events for name in each.kinds})
-    found = [(name, origin.scope.attribute(Name(name=name))) for name in names]
-    where = "" if query.where is None else f" WHERE {condition(query.where, origin.scope)}"
+    found = [(name, origin.scope.attribute(Name(name))) for name in names]
+    where = _where(query, origin)
     counts = ", ".join(["count(*)", *(f"count({sql})" for _, (sql, _) in found)])
-    cells = tuple(Cell(key=name, placeholder=sort) for name, (_, sort) in found)
+    cells = tuple([Cell(name, placeholder=sort) for name, (_, sort) in found])
     return cells, (Step(name="rows", sql=f"SELECT {counts} FROM {origin.rows(origin.window)}{where}"),)
 
 
 def _present(query: Query, origin: Origin, events: Events) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
     """As `keyset`, where each row knows what it has: one look at it instead of one count for each attribute."""
-    where = "" if query.where is None else f" WHERE {condition(query.where, origin.scope)}"
+    where = _where(query, origin)
     counted = f"count(*), CAST(bit_or({origin.scope.special(PRESENT)}) AS VARCHAR)"
     cells = tuple(Cell(key=name, placeholder=events.kinds[name]) for name in sorted(events.kinds))
     return cells, (Step(name="rows", sql=f"SELECT {counted} FROM {origin.rows(origin.window)}{where}"),)

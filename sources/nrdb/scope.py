@@ -15,6 +15,7 @@ from sources.nrdb.refused import NotTranslated
 from sources.nrql.tree import In
 from sources.nrql.tree import Name
 from sources.nrql.tree import Nested
+from sources.nrql.tree import Span
 
 Sort = Literal["string", "numeric", "boolean", "null"]
 """What a value is; `null`: nothing of it is known here, so it is null in every row."""
@@ -23,9 +24,10 @@ NOTHING: Final[Value] = ("NULL", "null")
 EVENT_TYPE: Final = "uds:type"
 SIZE: Final = "uds:size"
 PRESENT: Final = "uds:present"
+TIME_SQL: Final = name_sql(TIMESTAMP)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Scope:
     """Mutable while one query is translated: `used` grows with every name that is read."""
 
@@ -59,17 +61,17 @@ class Scope:
         self.specials[name] = None
         return name_sql(name)
 
-    def time(self, what: str, position: int) -> str:
+    def time(self, what: str, place: Span) -> str:
         """The column `timestamp`. Raises `NotTranslated` for `what` when there is none."""
         if not self.has_time:
             timeless = ", ".join(each.name for each in self.events if not each.has_time)
             raise NotTranslated(
                 f"{what} needs the time of each row, and {timeless or 'this'} has no attribute that tells it",
-                position,
+                place.start,
                 f"Leave out {what}.",
             )
         self.used[TIMESTAMP] = "numeric"
-        return name_sql(TIMESTAMP)
+        return TIME_SQL
 
     def _shared(self, name: Name) -> Value:
         """A name in several event types, or in none."""

@@ -39,7 +39,7 @@ def buckets(timeseries: Timeseries, window: Window | None) -> Buckets:
             at,
             "Make the buckets wider, or the window narrower.",
         )
-    return Buckets(begin_ms=begin, end_ms=end, width_ms=width, count=count)
+    return Buckets(begin, end, width, count)
 
 
 def _width(timeseries: Timeseries, span_ms: int) -> int:

@@ -89,12 +89,13 @@ def duration(cursor: Cursor, wanted: str) -> Duration:
     if cursor.kinds[start] != NUMBER:
         unexpected(cursor, wanted)
     amount = number(cursor)
-    if cursor.word not in UNITS:
+    unit = UNITS.get(cursor.words[start + 1])
+    if unit is None:
         found = excerpt(cursor.written(cursor.at))
         reason = f"'{found}' is no unit of time" if found else "a unit of time is missing"
         raise NrqlError(reason, cursor.position, "units are spelled out: 30 seconds, 5 minutes, 1 hour, 7 days")
     cursor.at += 1
-    return Duration(amount, UNITS[cursor.words[cursor.at - 1]], cursor.since(start))
+    return Duration(amount, unit, cursor.since(start))
 
 
 def number(cursor: Cursor) -> Number:

@@ -216,7 +216,7 @@ def _variable(cursor: Cursor) -> Selected:
 
 def _facet(cursor: Cursor) -> Facet:
     start = cursor.at - 1
-    if cursor.word == "by" and cursor.kinds[cursor.at + 1] in {WORD, QUOTED}:
+    if cursor.words[cursor.at] == "by" and cursor.kinds[cursor.at + 1] in {WORD, QUOTED}:
         raise NrqlError("FACET takes no BY", cursor.position, "write FACET attribute")
     items = _items(cursor)
     order = _order(cursor, descending=True) if cursor.took("order", "by") else None
@@ -250,7 +250,7 @@ def _limit(cursor: Cursor) -> Limit:
 
 def _offset(cursor: Cursor) -> Limit:
     written = cursor.written(cursor.at)
-    if cursor.kind != NUMBER or not written.isdigit() or len(written) > _ROWS_DIGITS:
+    if cursor.kinds[cursor.at] != NUMBER or not written.isdigit() or len(written) > _ROWS_DIGITS:
         unexpected(cursor, f"{cursor.words[cursor.at - 1].upper()} wants a whole number")
     cursor.at += 1
     return Limit(rows=int(written), span=cursor.since(cursor.at - 1))

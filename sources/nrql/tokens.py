@@ -81,13 +81,14 @@ class Cursor:
 
     def _read(self) -> None:
         words, kinds, spans = self.words, self.kinds, self.spans
-        for found in _TOKEN.finditer(self.text):
+        for found in _TOKEN.finditer(_lowered(self.text)):
             kind = found.lastindex or END
             if kind == _STRAY:
-                _refuse(found[_STRAY], found.start(_STRAY))
+                position = found.start(_STRAY)
+                _refuse(self.text[position], position)
             kinds.append(kind)
             spans.append(found.span(kind))
-            words.append(found[kind].lower() if kind <= MARK else "")
+            words.append(found[kind] if kind <= MARK else "")
         beyond = (len(self.text), len(self.text))
         kinds += (END, END)
         spans += (beyond, beyond)
@@ -114,12 +115,12 @@ class Cursor:
         """From the beginning of the token at `place` to the end of the last one that was read."""
         return Span((self.spans[place][0], self.spans[self.at - 1][1]))
 
-    def took(self, *words: str) -> bool:
-        """Read past these words, if they come next, all of them."""
-        for ahead, word in enumerate(words):
-            if self.at + ahead >= len(self.words) or self.words[self.at + ahead] != word:
-                return False
-        self.at += len(words)
+    def took(self, word: str, second: str | None = None) -> bool:
+        """Read past this word, or these two, if they come next."""
+        at = self.at
+        if self.words[at] != word or (second is not None and self.words[at + 1] != second):
+            return False
+        self.at = at + (1 if second is None else 2)
         return True
 
     def deeper(self) -> None:
@@ -127,6 +128,14 @@ class Cursor:
         self.depth += 1
         if self.depth > DEEPEST:
             raise NrqlError(f"nested deeper than {DEEPEST} levels", self.position, "take the statement apart")
+
+
+def _lowered(text: str) -> str:
+    """In lower case at once and not word by word, every character in its place; few become two, and those stay."""
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered
+    return "".join([each if len(each.lower()) > 1 else each.lower() for each in text])
 
 
 def _refuse(found: str, position: int) -> NoReturn:
