@@ -47,7 +47,13 @@ def _argument(kind: str, name: str, message: str, allowed: tuple[str, ...]) -> s
 
 def _unknown_schema(fault: source_errors.UnknownSchema) -> str:
     near = did_you_mean(fault.suggestions)
-    return f'unknown_schema: there is no schema "{fault.schema[:200]}".{near} Call list_schemas to see all.'
+    named = f'"{fault.schema[:200]}"'
+    if fault.within is None:
+        return f"unknown_schema: there is no schema {named}.{near} Call list_schemas to see all."
+    return (
+        f"unknown_schema: there is no schema {named} with rows in {fault.within}.{near} Call list_schemas to see all; "
+        "run_query can look further back, with SINCE."
+    )
 
 
 def _unknown_attribute(fault: source_errors.UnknownAttribute) -> str:

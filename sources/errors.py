@@ -16,12 +16,16 @@ class SourceError(Exception):
 
 
 class UnknownSchema(SourceError):
-    """No schema of that name; `suggestions` are the nearest existing names, best first."""
+    """No schema of that name; `suggestions` are the nearest existing names, best first.
 
-    def __init__(self, schema: str, suggestions: tuple[str, ...] = ()) -> None:
+    `within`: the range of time whose rows were looked for, where only schemas with rows in it are known.
+    """
+
+    def __init__(self, schema: str, suggestions: tuple[str, ...] = (), *, within: str | None = None) -> None:
         super().__init__(schema)
         self.schema = schema
         self.suggestions = suggestions
+        self.within = within
 
 
 class UnknownAttribute(SourceError):

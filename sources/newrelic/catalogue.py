@@ -174,7 +174,8 @@ class Catalogue:
 
     async def _unknown(self, schema: str) -> UnknownSchema:
         types, metrics = await both(self.event_types(), self.metrics())
-        return UnknownSchema(schema, nearest(schema, [*types, *(metric_schema(each) for each in metrics)]))
+        near = nearest(schema, [*types, *(metric_schema(each) for each in metrics)])
+        return UnknownSchema(schema, near, within=self._window().shown)
 
     async def _keyset(self, schema: str) -> tuple[Attribute, ...]:
         async def load() -> tuple[Attribute, ...]:

@@ -109,7 +109,7 @@ def compared(condition: Expression) -> Expression | None:
 def between(measured: Expression, rows: Sequence[Row]) -> str | None:
     """Where the numbers of a value lie, which tells a unit that was mistaken. None: it has no numbers."""
     ends = [number(rows[0].get(each)) for each in ("low", "high")] if rows else []
-    shown = [f"{int(each) if each == int(each) else each:,}" for each in ends if each is not None]
+    shown = [f"{int(each):,}" if each == int(each) else f"{each:,.6g}" for each in ends if each is not None]
     if len(shown) != 2:  # noqa: PLR2004 - both ends
         return None
     name = Cells().name(expression_text(measured))[:_VALUE_CHARS]

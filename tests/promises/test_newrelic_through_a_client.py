@@ -245,6 +245,22 @@ async def test_what_few_rows_have_is_shown_all_the_same(tmp_path: Path) -> None:
     assert [each["pattern"] for each in profile["formats"]] == ["a+-9+"]
 
 
+async def test_an_event_type_without_rows_in_the_window_is_not_said_to_be_nowhere(tmp_path: Path) -> None:
+    days = "now()::TIMESTAMP - to_days(5) - to_minutes(i::BIGINT)"
+    tables = {
+        "Old": f'SELECT {days} AS "time", 1 AS x FROM range(30) numbers(i)',
+        "New": f"SELECT {_AT}, 1 AS x FROM range(5) numbers(i)",
+    }
+    with rows(tables) as nrdb:
+        async with serving([Account(id=1, nrdb=nrdb)], tmp_path) as scene:
+            for tool, told in (("describe_schema", {}), ("profile_attribute", {"attribute": "x"})):
+                refusal = await scene.refused(tool, schema="Old", **told)
+                assert refusal.startswith('unknown_schema: there is no schema "Old" with rows in 20')
+                assert "run_query can look further back, with SINCE" in refusal
+            found = await scene.ask("run_query", query="SELECT count(*) FROM Old SINCE 1 week ago")
+    assert only(found)["count"] == 30
+
+
 async def test_a_name_with_signs_is_told_to_stand_in_backticks(tmp_path: Path) -> None:
     table = f'SELECT {_AT}, i * 1.0 AS "Usage(%)" FROM range(20) numbers(i)'
     with rows({"Work": table}) as nrdb:
