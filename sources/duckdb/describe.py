@@ -38,10 +38,12 @@ SENTINEL_TEXTS: Final = (
     "\\n",
 )
 """Texts, in lower case, that stand for a missing value."""
+_GROUPS: Final = "[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4})"
 PATTERNS: Final[dict[str, str]] = {
     "email": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",
     "url": r"[a-z][a-z0-9+.-]*://[^\s]+",
-    "ip": r"(\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7}",
+    # eight groups, or fewer with :: among them; 08:30:00 is none
+    "ip": rf"(\d{{1,3}}\.){{3}}\d{{1,3}}|{_GROUPS}{{7}}|({_GROUPS}{{0,6}})?::({_GROUPS}{{0,6}})?",
     "uuid": r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
     "code3": r"[A-Z0-9]{3}",
     "letters2": r"[A-Z]{2}",

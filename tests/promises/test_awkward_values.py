@@ -229,7 +229,8 @@ async def test_texts_that_stand_for_something_else_are_told(tmp_path: Path) -> N
         tmp_path / "texts.duckdb",
         "CREATE TABLE t AS SELECT if(i % 5 = 0, 'N/A', 'ok') AS gap, format('u{}@x.org', i) AS mail, "
         "format('1,{}', 100 + i) AS amount, format('{}.01.2020', 1 + i % 28) AS happened, "
-        "format('10.0.0.{}', i) AS host, format('http://x.org/{}', i) AS site FROM range(50) r(i)",
+        "format('10.0.0.{}', i) AS host, format('http://x.org/{}', i) AS site, format('fe80::{:x}', i) AS peer, "
+        "format('08:30:{:02d}', i) AS starts, format('00:1A:2B:3C:4D:{:02X}', i) AS card FROM range(50) r(i)",
     )
     async with opened(path) as source:
         names = [attribute.name for attribute in await source.attributes("t")]
@@ -238,6 +239,7 @@ async def test_texts_that_stand_for_something_else_are_told(tmp_path: Path) -> N
     assert told["gap"] == ("category", ("sentinel_values",))
     assert told["mail"][0] == "email"
     assert told["site"][0] == "url"
-    assert told["host"] == ("ip", ("unique",))
+    assert told["host"] == told["peer"] == ("ip", ("unique",))
+    assert told["starts"][0] is told["card"][0] is None, "times and cards are no addresses"
     assert "numbers_as_text" in told["amount"][1]
     assert "dates_as_text" in told["happened"][1]
