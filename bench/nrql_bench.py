@@ -30,7 +30,7 @@ from tests.rules.nrql_trees import TYPICAL
 
 _T = TypeVar("_T")
 READ_LEAST = 20_000
-TRANSLATED_LEAST = 5_000
+TRANSLATED_LEAST = 12_000
 LONG_BOUND_MS = 50.0
 _TIMES = 200
 _NOW_MS = 1_767_225_600_000

@@ -99,10 +99,10 @@ def opened(query: Query, setting: Setting, window: Window | None) -> Origin:
     made, is_inner = _made(query, setting)
     events = made(window)
     scope = Scope(
-        events=events,
-        zone=query.timezone or "UTC",
-        scalar=lambda nested: setting.scalar(setting, nested, window),
-        members=lambda found: setting.members(setting, found, window),
+        events,
+        query.timezone or "UTC",
+        lambda nested: setting.scalar(setting, nested, window),
+        lambda found: setting.members(setting, found, window),
         variables={},
         used={},
         specials={},

@@ -1,6 +1,7 @@
 """NRQL to SQL: a statement becomes a plan of a few texts that give exactly what NRDB would, or is refused by name.
 
-Lean on purpose: a short statement takes tens of microseconds, since SQL is only put together, never parsed here.
+Lean on purpose: a short statement takes tens of microseconds, since SQL is only put together, never parsed here; what
+several steps hold is made once; and `tuple()` and `join()` get lists, as a generator costs 0.3 us more.
 """
 
 from collections.abc import Mapping

@@ -57,11 +57,9 @@ def _width(timeseries: Timeseries, span_ms: int) -> int:
 
 def told(query: Query) -> Told:
     """The window in words."""
-    return Told(
-        since="60 MINUTES AGO" if query.since is None else _words(query.since),
-        until="NOW" if query.until is None else _words(query.until),
-        compare_with=None if query.compare_with is None else _words(query.compare_with),
-    )
+    since = "60 MINUTES AGO" if query.since is None else _words(query.since)
+    until = "NOW" if query.until is None else _words(query.until)
+    return Told(since, until, None if query.compare_with is None else _words(query.compare_with))
 
 
 def _words(moment: Moment) -> str:

@@ -67,10 +67,10 @@ def window_ms(statement: Statement, *, now_ms: int, default_ms: int) -> tuple[in
     zone = zone_named(statement.timezone if isinstance(statement, Query) else None)
     end_ms = now_ms
     if statement.until is not None:
-        end_ms = instant_ms(statement.until, Reckoning(now_ms=now_ms, zone=zone, past=False))
+        end_ms = instant_ms(statement.until, Reckoning(now_ms, zone, past=False))
     begin_ms = end_ms - default_ms
     if statement.since is not None:
-        begin_ms = instant_ms(statement.since, Reckoning(now_ms=now_ms, zone=zone))
+        begin_ms = instant_ms(statement.since, Reckoning(now_ms, zone))
     if begin_ms > end_ms:
         position = (statement.since or statement.until or statement).span.start
         raise NrqlError("the window ends before it begins", position, "let UNTIL be later than SINCE, or leave it out")

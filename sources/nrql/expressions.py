@@ -102,7 +102,7 @@ def number(cursor: Cursor) -> Number:
     """A number, which the cursor stands at. Raises: NrqlError when no machine can hold it."""
     start, end = cursor.spans[cursor.at]
     text = cursor.text[start:end]
-    if end - start > _DIGITS or (("e" in text or "E" in text) and math.isinf(float(text))):
+    if end - start > _DIGITS or (not text.isdigit() and math.isinf(float(text))):
         raise NrqlError("the number is too large", start, "write fewer digits")
     cursor.at += 1
     return Number(text, Span((start, end)))

@@ -80,7 +80,8 @@ def _query(cursor: Cursor) -> Query:
         _incomplete(cursor, "SELECT" if "select" not in draft else "FROM")
     if "facet" in draft and "order_by" in draft:
         _order_beside_facet(cursor, start)
-    return Query(span=cursor.since(start), **draft)
+    draft["span"] = cursor.since(start)
+    return Query(**draft)
 
 
 def _nested(cursor: Cursor) -> Nested:
