@@ -38,7 +38,8 @@ def _lines(examined: Examined) -> Iterator[str]:
     yield "Sources"
     for source in examined.sources:
         yield from _source_lines(source)
-    yield "Limits of the engine"
+    if examined.limits:
+        yield "Limits of the engine"
     for limit in examined.limits:
         why = "" if limit.in_force else f": not in force here: {limit.why}"
         yield f"  {'✓' if limit.in_force else '!'} {limit.name:<20} {limit.value}{why}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -85,7 +86,7 @@ class Settings:
     def described(self) -> tuple[SettingRow, ...]:
         """Every setting in the order a reader wants, safe to print."""
         return (
-            knobs.DATA.row(self.paths),
+            self._paths_row(),
             knobs.STORE.row(self.store),
             knobs.SESSION_TTL.row(self.session_ttl_s),
             knobs.SESSION_MAX_AGE.row(self.session_max_age_s),
@@ -110,6 +111,10 @@ class Settings:
             newrelic.WINDOW.row(self.newrelic_window_s),
             newrelic.QUERY_HISTORY.row(self.newrelic_history),
         )
+
+    def _paths_row(self) -> SettingRow:
+        row = knobs.DATA.row(self.paths)
+        return row if self.paths or self.newrelic_key is None else replace(row, value="none: New Relic is served")
 
 
 class _Reading:

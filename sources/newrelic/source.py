@@ -22,6 +22,7 @@ from sources.newrelic.describe_run import describe_schema
 from sources.newrelic.inquiry import Inquiry
 from sources.newrelic.kept import Kept
 from sources.newrelic.profile_run import profile_attribute
+from sources.newrelic.texts import BATCH_MOST
 from sources.newrelic.together import both
 from sources.newrelic.together import tolerated
 from sources.newrelic.vocabulary import Vocabulary
@@ -84,6 +85,10 @@ class NewRelicSource:
     def origin(self) -> str:
         """What it holds, for a person, in one short line."""
         return f"New Relic account {self._account} ({self._place})"
+
+    @property
+    def questions_at_once(self) -> int:
+        return BATCH_MOST
 
     @property
     def window(self) -> str | None:
