@@ -8,8 +8,8 @@ from typing import Any
 from typing import Final
 from typing import cast
 
-from sources.duckdb.describe_shown import cut
 from sources.errors import SourceUnreachable
+from sources.nrql.answers_cells import Cells
 
 _MESSAGE_CHARS: Final = 160
 
@@ -72,7 +72,7 @@ def remarks(container: Mapping[str, Any]) -> Iterator[str]:
     if statistics.get("exceedsRetentionWindow") is True:
         yield "The window begins before what the account keeps: older rows are gone."
     for message in _messages(container):
-        yield f"NRDB says: {cut(message, most=_MESSAGE_CHARS)}"
+        yield f'NRDB says: "{Cells().name(message, most=_MESSAGE_CHARS).strip()}"'
 
 
 def _messages(container: Mapping[str, Any]) -> Iterator[str]:

@@ -23,6 +23,7 @@ _LOSSES: Final = f"SELECT count(*) FROM NrIntegrationError FACET category, limit
 _INTAKE: Final = f"SELECT sum(GigabytesIngested) FROM NrConsumption FACET usageMetric LIMIT {_KINDS_MOST}"
 """Source: docs.newrelic.com, usage queries: GigabytesIngested by usageMetric, written about once an hour."""
 _SHOWN_CHARS: Final = 100
+_NAMED_CHARS: Final = 60
 _BELIEVABLE: Final = 1e15
 _GIGABYTE: Final = 1_000_000_000
 """Source: docs.newrelic.com, data ingest billing: a gigabyte is 10^9 bytes."""
@@ -64,10 +65,13 @@ async def warning(asking: Asking, *, within_s: float) -> str:
     if not found:
         return ""
     reports = sum(each.reports for each in found)
-    cause = ", ".join(part for part in (found[0].category, found[0].limit) if part)
+    worst, cells = found[0], Cells()
+    parts = (worst.category, worst.limit)
+    cause = ", ".join(f'"{cells.name(part, most=_NAMED_CHARS)}"' for part in parts if part)
+    said = cells.name(worst.message, most=_SHOWN_CHARS)
     return (
         f"New Relic says {reports} times that it dropped or cut data of this account in this window, most often "
-        f'{cause}: "{found[0].message[:_SHOWN_CHARS]}". Counts may be too low; see NrIntegrationError.'
+        f'{cause}: "{said}". Counts may be too low; see NrIntegrationError.'
     )
 
 

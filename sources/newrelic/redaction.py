@@ -8,7 +8,7 @@ NOT_SHOWN: Final = "(not shown)"
 MESSAGE_CHARS: Final = 600
 
 _ODD: Final = re.compile(r"[^\x21-\x7e]")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 _KEYS: Final = re.compile(r"\bNR[A-Z]{2}-[A-Za-z0-9]{6,}")
 """What keys of New Relic look like, whosever they are."""
 

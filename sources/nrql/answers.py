@@ -55,7 +55,7 @@ def tabled(statement: Statement | None, container: Mapping[str, Any]) -> Answers
     weighed = any(match.wanted.is_weighed for match in matched)
     found = spread(read, matched) or columns(read, matched, weighed=weighed)
     cells = Cells()
-    said = remarks(container, read, cells.text)
+    said = remarks(container, read, cells.name)
     if len(found) > COLUMNS_MOST:
         said = (*said, f"Only the first {COLUMNS_MOST:,} of {len(found):,} columns are shown: select fewer.")
     return _answers(found[:COLUMNS_MOST], said, cells)

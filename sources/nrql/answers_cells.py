@@ -53,11 +53,12 @@ class Cells:
         cleaned = _CONTROLS.sub("", value)
         return cleaned if cleaned.isascii() else cleaned.encode("utf-8", "replace").decode()
 
-    def name(self, value: str) -> str:
-        """A name of a column: one line, without signs that turn or hide others, and shorter than a text."""
+    def name(self, value: str, *, most: int = NAME_CHARS) -> str:
+        """A name, or what is quoted in a sentence of ours: one line, without signs that turn or hide others."""
+        value = value[: 2 * most]
         if not value.isprintable():
             value = "".join(sign if sign.isprintable() else " " * sign.isspace() for sign in value)
-        return self.text(value)[:NAME_CHARS]
+        return self.text(value)[:most]
 
     def _nested(self, value: list[object] | dict[object, object], depth: int) -> Json:
         if depth == _DEPTH:

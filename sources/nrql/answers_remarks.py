@@ -105,7 +105,7 @@ def _said(amounts: dict[str, float], clean: Callable[[str], str]) -> str:
 
 def _messages(container: Row, clean: Callable[[str], str]) -> Iterable[str]:
     told: Sequence[object] = sequence(mapping(container.get("metadata")).get("messages"))
-    lines = [" ".join(clean(text).split())[:300] for text in told if isinstance(text, str)]
+    lines = dict.fromkeys(" ".join(clean(text).split()) for text in told if isinstance(text, str))
     return [f'New Relic remarks: "{line}"' for line in lines if line]
 
 
