@@ -106,6 +106,7 @@ def _announce(url: str, accounts: Sequence[int]) -> None:
     say(f"listening: {url} (Ctrl-C ends it)")
     say("Use it from another terminal, or give these variables to your host:")
     say(f"  NEW_RELIC_API_KEY={KEY} NEW_RELIC_ACCOUNT_ID={numbers} NEW_RELIC_REGION={url} uds-mcp")
+    say("Event types whose rows are more than a day older than the newest of all take NEW_RELIC_WINDOW=396d as well.")
     say("Its answers come from your files: they show how UDS works, not what New Relic would say.")
 
 

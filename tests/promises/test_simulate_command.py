@@ -129,6 +129,7 @@ async def test_it_says_how_the_product_is_pointed_at_it_and_that_works(tmp_path:
         *settings, command = line.split()
         told = dict(each.split("=", 1) for each in settings)
         assert command == "uds-mcp"
+        assert any("NEW_RELIC_WINDOW=396d" in line for line in server.told), "or old rows seem not to be there"
         assert told == {
             "NEW_RELIC_API_KEY": "NRAK-SIMULATED",
             "NEW_RELIC_ACCOUNT_ID": "12",
