@@ -43,6 +43,6 @@ async def test_a_description_says_what_the_account_lost_in_the_same_request(tmp_
     hints = [hint for hint in answer["hints"] if "dropped or cut" in hint]
     assert len(hints) == lossy
     if lossy:
-        assert 'MetricApiLimit, Cardinality per day: "rolled up no more"' in hints[0]
+        assert '"MetricApiLimit", "Cardinality per day": "rolled up no more"' in hints[0]
     assert len(lost) == 1  # kept for the descriptions that follow
     assert asked <= 3
