@@ -318,13 +318,25 @@ class Gathering(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How the numbers of `schemas` came about, where they were not counted just now."""
+
+    window: str
+    """Two instants in RFC 3339."""
+    queries: tuple[str, ...]
+    """What counted them; of many alike the first."""
+    looked_at: float
+    """Wall-clock instant, seconds since 1970."""
+
+
 @runtime_checkable
 class Windowed(Protocol):
     """Optional ability of a source that never looks at all its rows: it says which ones `schemas` last counted."""
 
     @property
-    def window(self) -> str | None:
-        """Two instants in RFC 3339. None: nothing was counted yet."""
+    def last_look(self) -> Look | None:
+        """None: nothing was counted yet."""
         ...
 
 

@@ -17,6 +17,7 @@ from state.session import Session
 from tools import limits
 from tools.answer import Answer
 from tools.answer import Discovery
+from tools.answer import Provenance
 from tools.answer import Rendered
 from tools.answer import provenance
 from tools.answer import render
@@ -34,6 +35,9 @@ from tools.relevance import normalised
 from tools.vocabulary import Held
 
 _MEANING_CHARS = 120
+_QUERIES = 6
+_KEPT_S = 0.1
+"""What was counted so long before this call was counted for another one."""
 
 
 class ListedSource(Answer):
@@ -82,7 +86,7 @@ class _Found:
     held: tuple[Held, ...]
     asked: Mapping[tuple[str, str], int]
     """How often the caller's past queries read a schema, by source and schema."""
-    window: str | None = None
+    look: protocol.Look | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ class ListSchemas:
             total=len(ranked),
             next_cursor=more,
             hints=_hints(found, search, len(ranked), moved=place.moved),
-            provenance=provenance(_provenance(found, started_s), truncated=more is not None),
+            provenance=_provenance(found, started_s, truncated=more is not None),
         )
         return render(answer)
 
@@ -137,7 +141,7 @@ async def _look(ports: Ports, source: protocol.Source) -> _Found:
     held = await asyncio.gather(*(hold(ports, source, each, own=own) for each in schemas))
     familiar: Mapping[str, int] = await source.familiar() if isinstance(source, protocol.Familiar) else {}
     asked = {(source.name, schema): count for schema, count in familiar.items()}
-    return _Found(listed, tuple(held), asked, source.window if isinstance(source, protocol.Windowed) else None)
+    return _Found(listed, tuple(held), asked, source.last_look if isinstance(source, protocol.Windowed) else None)
 
 
 async def _ranked(
@@ -219,13 +223,22 @@ def _hints(found: Sequence[_Found], search: str | None, total: int, *, moved: bo
     return hints
 
 
-def _provenance(found: Sequence[_Found], started_s: float) -> protocol.Provenance:
-    return protocol.Provenance(
+def _provenance(found: Sequence[_Found], started_s: float, *, truncated: bool) -> Provenance:
+    """What was counted a while ago says so: how long, over which window, and by which queries."""
+    looks = [each.look for each in found if each.look is not None]
+    now_at = time.time()
+    as_of_at = min([now_at, *(each.looked_at for each in looks)])
+    age_s = max(0.0, now_at - as_of_at - (time.perf_counter() - started_s))
+    told = protocol.Provenance(
         source=",".join(each.source.name for each in found),
-        queries=(),
+        queries=tuple(query for each in looks for query in each.queries)[:_QUERIES],
         rows_inspected=0,
         method="metadata",
-        window=next((each.window for each in found if each.window is not None), None),
-        as_of_at=time.time(),
+        window=next((each.window for each in looks), None),
+        as_of_at=as_of_at,
         took_ms=(time.perf_counter() - started_s) * 1_000,
+    )
+    is_kept = age_s >= _KEPT_S
+    return provenance(told, truncated=truncated).model_copy(
+        update={"cached": is_kept, "age_s": round(age_s, 3) if is_kept else 0.0}
     )

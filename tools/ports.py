@@ -27,6 +27,7 @@ from tools.answer import PREPARED
 from tools.answer import Prepared
 from tools.answered import Answered
 from tools.call import Call
+from tools.errors import InvalidArgument
 from tools.errors import UnknownSource
 from tools.shared import shared_as
 from tools.vocabulary import Vocabulary
@@ -175,16 +176,19 @@ class Ports:
         return found
 
     async def source_of(self, call: Call, schema: str, source: str | None) -> Source:
-        """The named source, or the first that has the schema, the caller's own history last.
+        """The named source, or the one that has the schema; the caller's own history only where no other has it.
 
-        Raises `UnknownSource`, `UnknownSchema`.
+        Raises `UnknownSource`, `UnknownSchema`, and `InvalidArgument` when several have it.
         """
         if source is not None:
             return self.source(call, source)
         having = await asyncio.gather(*(_has(candidate, schema) for candidate in self.sources))
-        for candidate, has in zip(self.sources, having, strict=True):
-            if has:
-                return candidate
+        owners = [candidate for candidate, has in zip(self.sources, having, strict=True) if has]
+        if len(owners) > 1:  # the same name in another account is something else
+            named = " or ".join(f'"{each.name}"' for each in owners)
+            raise InvalidArgument(f'several sources have a schema "{schema[:200]}": pass source={named}.')
+        if owners:
+            return owners[0]
         for candidate in self.own(call.principal):
             if await self.attributes_of(candidate, schema):
                 return candidate

@@ -27,6 +27,7 @@ from sources.newrelic.together import together
 from sources.newrelic.together import tolerated
 from sources.newrelic.window import Window
 from sources.protocol import Attribute
+from sources.protocol import Look
 from sources.protocol import Schema
 
 _TYPES_S: Final = 60.0
@@ -44,7 +45,7 @@ Metrics = Mapping[str, Counted]
 @dataclass(frozen=True, slots=True)
 class _Listed:
     schemas: tuple[Schema, ...]
-    window: Window
+    look: Look
     is_whole: bool
     """Nothing that was asked had to be left out."""
 
@@ -64,7 +65,8 @@ class Catalogue:
         self._account = account
         self._source = source
         self._window = window
-        self._counted_over: Window | None = None
+        self._clock = clock
+        self._last_look: Look | None = None
         self._dictionary = Dictionary(graph, clock)
         self._types: Kept[str, tuple[str, ...]] = Kept(for_s=_TYPES_S, clock=clock, finishing=True)
         self._metrics: Kept[str, Metrics] = Kept(for_s=_TYPES_S, clock=clock, finishing=True)
@@ -80,7 +82,7 @@ class Catalogue:
         found = await self._listed.get("", self._list)
         if not found.is_whole:
             self._listed.forget("")
-        self._counted_over = found.window
+        self._last_look = found.look
         return found.schemas
 
     def doubt(self) -> None:
@@ -88,9 +90,9 @@ class Catalogue:
         self._listed.forget("")
 
     @property
-    def window(self) -> Window | None:
-        """What `schemas` last counted over. None: nothing was counted yet."""
-        return self._counted_over
+    def last_look(self) -> Look | None:
+        """How `schemas` last counted. None: nothing was counted yet."""
+        return self._last_look
 
     def listed(self) -> tuple[Schema, ...]:
         """As `schemas`, as far as it is kept; nothing is asked."""
@@ -208,7 +210,7 @@ class Catalogue:
         return dict(sorted(found.items(), key=lambda each: -each[1].rows))
 
     async def _list(self) -> _Listed:
-        window = self._window()
+        window, looked_at = self._window(), self._clock()
         types, metrics = await both(self.event_types(), self.metrics())
         words, (counted, keysets) = await both(self._dictionary.words(types), self._sized(types))
         shown = [
@@ -216,7 +218,9 @@ class Catalogue:
             *(listing.metric(self._source, each, metrics[each]) for each in list(metrics)[:_METRICS_MOST]),
         ]
         is_whole = counted.is_whole and len(keysets) == min(len(types), _KEYSETS_MOST)
-        return _Listed(tuple(sorted(shown, key=lambda each: each.name)), window, is_whole)
+        texts = listing.shown(types, window.clause)
+        look = Look(window=window.shown, queries=texts, looked_at=looked_at)
+        return _Listed(tuple(sorted(shown, key=lambda each: each.name)), look, is_whole)
 
     async def _sized(self, types: tuple[str, ...]) -> tuple[listing.Counts, Mapping[str, int]]:
         """Counts, and how many attributes there are; of very many event types only the most frequent ones'."""

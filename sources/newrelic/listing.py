@@ -67,6 +67,18 @@ def counting(types: Sequence[str], clause: str) -> str:
     return f"SELECT {MEASURES}, bytecountestimate() AS b FROM {named} {clause} FACET eventType() LIMIT MAX"
 
 
+def shown(types: Sequence[str], clause: str) -> tuple[str, ...]:
+    """The queries of a listing for its provenance; of those that are alike, the first with how many more there were."""
+    counted = [counting(part, clause) for part in parts(types) if part]
+    keysets = [f"SELECT keyset() FROM {name_text(each)} {clause} LIMIT MAX" for each in types]
+    return (f"SHOW EVENT TYPES {clause}", *_first_of(counted), *_first_of(keysets))
+
+
+def _first_of(texts: Sequence[str]) -> tuple[str, ...]:
+    more = f" -- and {len(texts) - 1} more like it" if len(texts) > 1 else ""
+    return tuple(f"{text}{more}" for text in texts[:1])
+
+
 def counts(types: Sequence[str], answers: Sequence[Mapping[str, Any] | SourceError]) -> Counts:
     """The containers of `parts`, in order, put together. Raises the first fault when nothing was answered."""
     read = [_read(each) for each in answers]

@@ -32,6 +32,7 @@ from sources.protocol import Attribute
 from sources.protocol import AttributeWords
 from sources.protocol import Description
 from sources.protocol import Intake
+from sources.protocol import Look
 from sources.protocol import Profile
 from sources.protocol import Progress
 from sources.protocol import Schema
@@ -91,10 +92,9 @@ class NewRelicSource:
         return BATCH_MOST
 
     @property
-    def window(self) -> str | None:
-        """The range that `schemas` last counted over. None: nothing was counted yet."""
-        counted_over = self._catalogue.window
-        return None if counted_over is None else counted_over.shown
+    def last_look(self) -> Look | None:
+        """How `schemas` last counted: names and counts are kept for a minute. None: nothing was counted yet."""
+        return self._catalogue.last_look
 
     def status(self) -> str:
         """What is known of it so far, in one line; nothing is asked."""

@@ -107,7 +107,9 @@ def by_name(found: Description) -> dict[str, AttributeDescription]:
 async def test_event_types_and_metrics_are_schemas_with_counts_ranges_bytes_and_meaning() -> None:
     async with asked(shop()) as source:
         found = await listed(source)
-        assert source.window == DAY
+        assert source.last_look is not None
+        assert source.last_look.window == DAY
+        assert [text.split()[0] for text in source.last_look.queries] == ["SHOW", "SELECT", "SELECT"]
         assert isinstance(source, Windowed)
     assert sorted(found) == ["Metric", "Metric/app.hits", "Metric/queue.size", "Transaction"]
     transaction = found["Transaction"]
@@ -165,7 +167,7 @@ async def test_long_names_make_more_statements_and_never_too_long_ones() -> None
         assert [each.max for each in found.attributes if each.name in names] == [1] * 60
         profile = await source.profile(schema, names[0], top=1, within_s=20)
         assert (profile.rows, profile.top_values[0].rows) == (2, 2)
-        assert source.window is not None
+        assert source.last_look is not None
         assert await source.vocabulary(schema) == ()
     assert max(len(text) for text in account.statements) <= 4_000
 

@@ -1,5 +1,6 @@
 """Files and New Relic accounts in one server: whose schema is meant, in which language, and what is ranked first."""
 
+import threading
 from collections.abc import AsyncGenerator
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +41,11 @@ async def far() -> AsyncGenerator[Simulated]:
     finally:
         shop.close()
         works.close()
+
+
+def _a_moment() -> None:
+    """Real time passes: the instant at which a far source was asked is told by the machine's own clock."""
+    threading.Event().wait(0.25)
 
 
 class Host:
@@ -92,9 +98,25 @@ async def test_every_source_is_listed_and_those_far_away_are_asked_together(host
     assert sum(text.startswith("SHOW EVENT TYPES") for text in both[0].texts) == 2
 
 
+async def test_a_listing_that_was_kept_says_since_when_and_what_counted_it(host: Host, far: Simulated) -> None:
+    """Names and counts of New Relic are kept for a minute; how old they are is told by whoever hands them out."""
+    first = (await host.answer("list_schemas", source="newrelic-11"))["provenance"]
+    assert (first["cached"], first["age_s"]) == (False, 0.0)
+    assert any("FACET eventType()" in query for query in first["queries"])
+    asked = len(far.received)
+    await anyio.to_thread.run_sync(_a_moment)
+    again = (await host.answer("list_schemas", source="newrelic-11"))["provenance"]
+    assert len(far.received) == asked
+    assert again["cached"]
+    assert again["age_s"] >= 0.1
+    assert again["as_of"] == first["as_of"]
+
+
 async def test_a_schema_is_found_in_whichever_source_has_it(host: Host) -> None:
     assert (await host.answer("describe_schema", schema="stock"))["provenance"]["source"] == "duckdb"
     assert (await host.answer("describe_schema", schema="Order"))["provenance"]["source"] == "newrelic-11"
+    told = await host.refusal("describe_schema", schema="Call")
+    assert told == 'invalid_argument: several sources have a schema "Call": pass source="newrelic-11" or "newrelic-22".'
     there = await host.answer("describe_schema", schema="Call", source="newrelic-22")
     assert there["provenance"]["source"] == "newrelic-22"
     assert 'Did you mean "Order"?' in await host.refusal("describe_schema", schema="Ordr")
