@@ -16,6 +16,8 @@ from tools.times import rfc3339
 ANSWERS_FORM = 1
 """To be raised with every change of what answers hold or mean: those of other forms are not read from shared tiers."""
 _QUERY_CHARS = 300
+_QUERIES_CHARS = 700
+"""Of all queries of an answer together; resources have them in full."""
 """Query texts are cut here in answers; the resource of the schema has them in full."""
 
 
@@ -152,7 +154,7 @@ def provenance(source: protocol.Provenance, *, truncated: bool = False) -> Prove
     """Write a source's provenance in the words and bounds of an answer."""
     return Provenance(
         source=source.source,
-        queries=[_shortened(query) for query in source.queries],
+        queries=[_shortened(query, max(100, _QUERIES_CHARS // len(source.queries))) for query in source.queries],
         rows_inspected=source.rows_inspected,
         method=source.method,
         error_bound=None if source.error_bound is None else round(source.error_bound, 6),
@@ -168,8 +170,9 @@ def interval(found: protocol.Interval | None) -> tuple[float, float] | None:
     return None if found is None else (round(found.low, 6), round(found.high, 6))
 
 
-def _shortened(query: str) -> str:
-    return query if len(query) <= _QUERY_CHARS else f"{query[:_QUERY_CHARS]}… (+{len(query) - _QUERY_CHARS} characters)"
+def _shortened(query: str, most: int) -> str:
+    most = min(most, _QUERY_CHARS)
+    return query if len(query) <= most else f"{query[:most]}… (+{len(query) - most} characters)"
 
 
 def _compact(value: Any) -> str:

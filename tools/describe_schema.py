@@ -1,5 +1,6 @@
 """Tool `describe_schema`: what the attributes of a schema hold, measured."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -135,9 +136,10 @@ class DescribeSchema:
         found = await source.describe(
             schema, page, exact=detail == "full", within_s=limits.DESCRIBE_WITHIN_S, progress=call.progress
         )
-        end = place.offset + len(page)
+        shown = _fitting(found.attributes, detail)
+        end = place.offset + len(shown)
         more = make_cursor(end, question=question, fingerprint=fingerprint) if end < len(wanted) else None
-        answer = _answer(found, detail, len(wanted), more, moved=place.moved)
+        answer = _answer(found, shown, len(wanted), more, moved=place.moved)
         return prepared(answer, found.provenance, (schema,))
 
 
@@ -146,20 +148,18 @@ def _page_attributes(detail: Detail) -> int:
 
 
 def _answer(
-    found: protocol.Description, detail: Detail, total: int, more: str | None, *, moved: bool
+    found: protocol.Description, shown: list[DescribedAttribute], total: int, more: str | None, *, moved: bool
 ) -> SchemaDescribed:
     hints = list(found.hints)
     if moved:
         hints.append("The attributes of this schema changed since the cursor was made; start again without it.")
     if more is not None:
-        hints.append(
-            f"{len(found.attributes)} of {total} attributes shown: pass next_cursor for more, or name attributes."
-        )
+        hints.append(f"{len(shown)} of {total} attributes shown: pass next_cursor for more, or name attributes.")
     return SchemaDescribed(
         schema_name=found.schema,
         rows=found.rows,
         time_attribute=found.time_attribute,
-        attributes=_fitting(found.attributes, detail),
+        attributes=shown,
         next_cursor=more,
         hints=hints,
         provenance=provenance(found.provenance, truncated=more is not None),
@@ -175,19 +175,18 @@ def with_relevant(answer: Rendered, relevant: list[str]) -> Rendered:
 
 
 def _fitting(found: Sequence[protocol.AttributeDescription], detail: Detail) -> list[DescribedAttribute]:
-    """Every attribute of the page; where texts are long, with fewer and shorter examples."""
+    """Every attribute of the page; where texts are long, with fewer and shorter examples, and then fewer attributes."""
     most = 5 if detail == "full" else 3
     for count, chars in ((most, 80), (2, 40), (1, 24)):
         shown = [
             _attribute(attribute, detail, [_cut(text, chars) for text in attribute.examples[:count]])
             for attribute in found
         ]
-        if (
-            sum(json_tokens(each.model_dump(mode="json", exclude_none=True)) for each in shown)
-            <= limits.DESCRIBED_TOKENS
-        ):
-            break
-    return shown
+        sizes = [json_tokens(each.model_dump(mode="json", exclude_none=True)) for each in shown]
+        if sum(sizes) <= limits.DESCRIBED_TOKENS:
+            return shown
+    within = sum(total <= limits.DESCRIBED_TOKENS for total in itertools.accumulate(sizes))
+    return shown[: max(1, within)]
 
 
 def _cut(example: protocol.Json, chars: int) -> protocol.Json:

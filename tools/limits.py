@@ -2,7 +2,10 @@
 
 ROWS_TOKENS = 1_500
 """Default size of the rows of an answer, in estimated o200k tokens; with the rest of it that stays under 2,000."""
-DESCRIBED_TOKENS = 1_600
+ROWS_TOKENS_LEAST = 500
+COLUMNS_TOKENS = 200
+"""What columns may take without leaving less for rows."""
+DESCRIBED_TOKENS = 1_500
 RECALLED_TOKENS = {"goals": 250, "findings": 700, "context": 350, "preferences": 150, "explored": 250}
 """Shares of an answer of `recall`."""
 RECALLED_SESSIONS_TOKENS = 1_600

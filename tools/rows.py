@@ -29,9 +29,12 @@ def fitted(table: Table, *, times: int) -> Fitted:
 
     Raises `TooLarge` when there are so many columns that one row is too much.
     """
-    budget = min(limits.ROWS_TOKENS * max(1, times), limits.ROWS_TOKENS_MOST)
-    if _columns_tokens(table.columns) > limits.ROW_TOKENS_MOST:
+    columns = _columns_tokens(table.columns)
+    if columns > limits.ROW_TOKENS_MOST:
         raise _too_wide(table)
+    wide = max(0, columns - limits.COLUMNS_TOKENS)
+    budget = max(limits.ROWS_TOKENS_LEAST, limits.ROWS_TOKENS * max(1, times) - wide)
+    budget = min(budget, limits.ROWS_TOKENS_MOST)
     if not table.rows or json_tokens(table.rows[0]) <= budget:
         return Fitted([list(row) for row in fitting(table.rows, budget, tokens_of=json_tokens)], cut=False)
     rows: list[list[Any]] = []
