@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse
 
 from server import __version__
 from server.parts import Parts
+from sources.abilities import Gathering
 from sources.errors import SourceError
-from sources.protocol import Gathering
 from sources.protocol import Source
 
 _PATIENCE_S = 2.0

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from sources import abilities
 from sources import protocol
 from sources.errors import SourceError
 from sources.names import nearest
@@ -86,7 +87,7 @@ class _Found:
     held: tuple[Held, ...]
     asked: Mapping[tuple[str, str], int]
     """How often the caller's past queries read a schema, by source and schema."""
-    look: protocol.Look | None = None
+    look: abilities.Look | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,9 @@ async def _look(ports: Ports, source: protocol.Source) -> _Found:
         return _Found(listed.model_copy(update={"status": "unreachable", "fault": str(fault)}), (), {})
     own = source not in ports.sources
     held = await asyncio.gather(*(hold(ports, source, each, own=own) for each in schemas))
-    familiar: Mapping[str, int] = await source.familiar() if isinstance(source, protocol.Familiar) else {}
+    familiar: Mapping[str, int] = await source.familiar() if isinstance(source, abilities.Familiar) else {}
     asked = {(source.name, schema): count for schema, count in familiar.items()}
-    return _Found(listed, tuple(held), asked, source.last_look if isinstance(source, protocol.Windowed) else None)
+    return _Found(listed, tuple(held), asked, source.last_look if isinstance(source, abilities.Windowed) else None)
 
 
 async def _ranked(

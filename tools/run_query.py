@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from sources import abilities
 from sources import protocol
 from sources.errors import QueryRejected
 from state.cache import Loaded
@@ -160,7 +161,7 @@ def _canonical(nrql: str) -> str:
 
 
 def _speaks(source: protocol.Source, dialect: Dialect | None) -> bool:
-    return dialect in (None, _own(source)) or (dialect == "nrql" and isinstance(source, protocol.SpeaksNrql))
+    return dialect in (None, _own(source)) or (dialect == "nrql" and isinstance(source, abilities.SpeaksNrql))
 
 
 async def _load(question: _Question, call: Call) -> Loaded[Prepared]:
@@ -192,7 +193,7 @@ async def _load(question: _Question, call: Call) -> Loaded[Prepared]:
 
 def _asker(question: _Question) -> Callable[..., Awaitable[protocol.Table]]:
     source = question.source
-    if question.dialect != _own(source) and isinstance(source, protocol.SpeaksNrql):
+    if question.dialect != _own(source) and isinstance(source, abilities.SpeaksNrql):
         return source.query_nrql
     return source.query
 

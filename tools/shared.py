@@ -5,8 +5,8 @@ from collections.abc import Hashable
 from typing import Any
 from typing import TypeVar
 
+from sources.abilities import Identified
 from sources.protocol import AttributeWords
-from sources.protocol import Identified
 from sources.protocol import Source
 from state.tier import Codec
 from state.tier import Shared

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from dataclasses import replace
 from typing import Final
 
+from sources.abilities import Gathering
 from sources.errors import SourceError
 from sources.protocol import Attribute
 from sources.protocol import AttributeWords
-from sources.protocol import Gathering
 from sources.protocol import Schema
 from sources.protocol import Source
 from state.cache import Loaded

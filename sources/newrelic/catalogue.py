@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sources.abilities import Look
 from sources.errors import SourceError
 from sources.errors import UnknownSchema
 from sources.names import nearest
@@ -27,7 +28,6 @@ from sources.newrelic.together import together
 from sources.newrelic.together import tolerated
 from sources.newrelic.window import Window
 from sources.protocol import Attribute
-from sources.protocol import Look
 from sources.protocol import Schema
 
 _TYPES_S: Final = 60.0

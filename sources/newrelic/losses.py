@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 from typing import Final
 
+from sources.abilities import Intake
+from sources.abilities import Loss
 from sources.newrelic.asking import Asking
 from sources.nrql.answers_cells import Cells
 from sources.nrql.answers_remarks import stats
 from sources.nrql.answers_rows import Line
 from sources.nrql.answers_rows import lines
-from sources.protocol import Intake
-from sources.protocol import Loss
 from sources.protocol import Provenance
 
 _LOSSES_MOST: Final = 20

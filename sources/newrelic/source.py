@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
+from sources.abilities import Intake
+from sources.abilities import Look
 from sources.errors import AccessDenied
 from sources.errors import SourceUnreachable
 from sources.newrelic import losses
@@ -31,8 +33,6 @@ from sources.newrelic.window import window_until
 from sources.protocol import Attribute
 from sources.protocol import AttributeWords
 from sources.protocol import Description
-from sources.protocol import Intake
-from sources.protocol import Look
 from sources.protocol import Profile
 from sources.protocol import Progress
 from sources.protocol import Schema

@@ -7,6 +7,10 @@ import re
 import httpx
 import pytest
 
+from sources.abilities import Familiar
+from sources.abilities import Identified
+from sources.abilities import Metered
+from sources.abilities import Windowed
 from sources.duckdb.source import DuckDBSource
 from sources.duckdb.source import bundled_sample
 from sources.errors import AccessDenied
@@ -19,12 +23,8 @@ from sources.newrelic.source import NewRelicSource
 from sources.nrdb.local import LocalNrdb
 from sources.protocol import AttributeDescription
 from sources.protocol import Description
-from sources.protocol import Familiar
-from sources.protocol import Identified
-from sources.protocol import Metered
 from sources.protocol import Schema
 from sources.protocol import Source
-from sources.protocol import Windowed
 from tests.conftest import ManualClock
 from tests.newrelic_account import ACCOUNT
 from tests.newrelic_account import KEY

@@ -6,11 +6,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from sources.abilities import SpeaksNrql
 from sources.duckdb.source import DuckDBSource
 from sources.duckdb.source import bundled_sample
 from sources.errors import QueryRejected
 from sources.errors import TooLarge
-from sources.protocol import SpeaksNrql
 from sources.protocol import Table
 
 pytestmark = pytest.mark.anyio

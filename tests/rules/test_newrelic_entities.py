@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sources.abilities import Loss
 from sources.errors import AccessDenied
 from sources.errors import SourceError
 from sources.errors import SourceUnreachable
@@ -28,7 +29,6 @@ from sources.newrelic.losses import losses
 from sources.newrelic.window import Window
 from sources.newrelic.window import window_until
 from sources.nrql.parse import parse
-from sources.protocol import Loss
 from sources.protocol import Progress
 from sources.protocol import silent
 
