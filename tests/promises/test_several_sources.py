@@ -1,6 +1,5 @@
 """Files and New Relic accounts in one server: whose schema is meant, in which language, and what is ranked first."""
 
-import threading
 from collections.abc import AsyncGenerator
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,11 +40,6 @@ async def far() -> AsyncGenerator[Simulated]:
     finally:
         shop.close()
         works.close()
-
-
-def _a_moment() -> None:
-    """Real time passes: the instant at which a far source was asked is told by the machine's own clock."""
-    threading.Event().wait(0.25)
 
 
 class Host:
@@ -98,17 +92,12 @@ async def test_every_source_is_listed_and_those_far_away_are_asked_together(host
     assert sum(text.startswith("SHOW EVENT TYPES") for text in both[0].texts) == 2
 
 
-async def test_a_listing_that_was_kept_says_since_when_and_what_counted_it(host: Host, far: Simulated) -> None:
-    """Names and counts of New Relic are kept for a minute; how old they are is told by whoever hands them out."""
+async def test_a_listing_says_what_counted_it_and_is_kept_for_a_while(host: Host, far: Simulated) -> None:
     first = (await host.answer("list_schemas", source="newrelic-11"))["provenance"]
-    assert (first["cached"], first["age_s"]) == (False, 0.0)
     assert any("FACET eventType()" in query for query in first["queries"])
     asked = len(far.received)
-    await anyio.to_thread.run_sync(_a_moment)
     again = (await host.answer("list_schemas", source="newrelic-11"))["provenance"]
     assert len(far.received) == asked
-    assert again["cached"]
-    assert again["age_s"] >= 0.1
     assert again["as_of"] == first["as_of"]
 
 
