@@ -60,6 +60,15 @@ class Windowed(Protocol):
 
 
 @runtime_checkable
+class Keeping(Protocol):
+    """Optional ability of a source far away: it keeps names and counts for a while, and can be told to forget them."""
+
+    def forget(self) -> None:
+        """What is kept is asked anew when it is needed next. Asks nothing itself, never raises."""
+        ...
+
+
+@runtime_checkable
 class SpeaksNrql(Protocol):
     """Optional ability of a source whose own language is another one: it also answers NRQL."""
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from sources.abilities import Keeping
 from state.changes import ResultsOutdated
 from tools.answer import Answer
 from tools.answer import Rendered
@@ -75,6 +76,9 @@ class Cache:
                 raise InvalidArgument('source, schema and pattern go with action="invalidate"')
             return render(CacheShown(memory=self._memory(), shared=self._shared()))
         outdated = await self._outdated(call, source, schema, pattern)
+        for each in self.ports.sources:
+            if isinstance(each, Keeping) and (source in (None, each.name)):
+                each.forget()
         affected = self.ports.cache.invalidate(tags=outdated.tags, pattern=outdated.pattern)
         await self.ports.cache.settled()
         self.ports.outdated(outdated)  # only now: who hears of it must not find it in the shared tier any more

@@ -89,6 +89,11 @@ class Catalogue:
         """New Relic cannot be had just now: whoever lists next shall hear of that, and not what is kept."""
         self._listed.forget("")
 
+    def forget(self) -> None:
+        """All names and counts are asked anew; what the dictionary says of them stays."""
+        for kept in (self._types, self._metrics, self._listed, self._keysets):
+            kept.clear()
+
     @property
     def last_look(self) -> Look | None:
         """How `schemas` last counted. None: nothing was counted yet."""

@@ -63,6 +63,10 @@ class Kept(Generic[K, V]):
         if held is not None and not 0 <= self._clock() - held[0] < older_s:
             del self._values[key]
 
+    def clear(self) -> None:
+        """Forget every value; what is being asked just now is kept when it comes."""
+        self._values.clear()
+
     async def aclose(self) -> None:
         """End what is still being asked."""
         tasks = [flight.task for flight in self._flights.values()]

@@ -96,6 +96,11 @@ class NewRelicSource:
         """How `schemas` last counted: names and counts are kept for a minute. None: nothing was counted yet."""
         return self._catalogue.last_look
 
+    def forget(self) -> None:
+        """Names, counts and losses are asked anew when they are needed next."""
+        self._catalogue.forget()
+        self._losses.clear()
+
     def status(self) -> str:
         """What is known of it so far, in one line; nothing is asked."""
         return self._catalogue.status()

@@ -99,6 +99,10 @@ async def test_a_listing_says_what_counted_it_and_is_kept_for_a_while(host: Host
     again = (await host.answer("list_schemas", source="newrelic-11"))["provenance"]
     assert len(far.received) == asked
     assert again["as_of"] == first["as_of"]
+    await host.answer("cache", action="invalidate", source="newrelic-11")
+    anew = (await host.answer("list_schemas", source="newrelic-11"))["provenance"]
+    assert len(far.received) > asked
+    assert anew["as_of"] > first["as_of"]
 
 
 async def test_a_schema_is_found_in_whichever_source_has_it(host: Host) -> None:
