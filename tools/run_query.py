@@ -123,7 +123,8 @@ class RunQuery:
         """The caller's own source that has the schema which was not found. None: there is none, or that was not it."""
         reason = str(fault).casefold()
         for each in self.ports.own(call.principal):
-            if any(f"schema named '{known.name.casefold()}'" in reason for known in await self.ports.schemas_of(each)):
+            names = [known.name.casefold() for known in await self.ports.schemas_of(each)]
+            if any(f"schema named '{name}'" in reason or f'of type "{name}"' in reason for name in names):
                 return each.name
         return None
 

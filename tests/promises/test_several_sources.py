@@ -129,6 +129,13 @@ async def test_a_query_says_which_source_or_language_it_is_for(host: Host) -> No
     assert 'source "newrelic-11" speaks nrql, not sql' in told
 
 
+async def test_who_asks_new_relic_for_their_own_history_is_told_where_it_is(far: Simulated, tmp_path: Path) -> None:
+    settings = read_settings(_told(far, tmp_path, "11", {}))
+    async with open_parts(settings) as parts, Client(build_server(parts, settings)) as client:
+        told = await Host(client).refusal("run_query", query="SELECT count(*) FROM findings")
+    assert 'To ask your own history, pass source="uds"' in told
+
+
 async def test_files_answer_nrql_and_refuse_by_name_what_they_cannot(host: Host) -> None:
     asked = "SELECT sum(pieces), count(*) FROM stock WHERE id > 10"
     answer = await host.answer("run_query", query=asked, source="duckdb", dialect="nrql")
