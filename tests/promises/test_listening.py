@@ -134,16 +134,26 @@ async def test_who_listens_at_one_instance_hears_what_was_written_at_another(two
 
 
 async def test_own_writes_are_not_told_again_when_the_other_instances_come(two: list[Client]) -> None:
+    """Of each session its opening may still be told once: it was written a moment before anybody listened."""
     here, there = two
     ask_here, ask_there = asking(here), asking(there)
     own, other = [await _opened(ask_here) for _ in range(2)]
+    openings = {_uri(own), _uri(other)}
     async with here.listen(resource_subscriptions=[_uri(own), _uri(other)]) as listening:
         events = aiter(listening)
-        for _ in range(3):
+
+        async def told(uri: str) -> None:
+            found = await _next(events)
+            while found != uri and found in openings:
+                openings.remove(found)
+                found = await _next(events)
+            assert found == uri
+
+        for _ in range(4):
             await _kept(ask_here, own)
-            assert await _next(events) == _uri(own)
+            await told(_uri(own))
             await _kept(ask_there, other)
-            assert await _next(events) == _uri(other)
+            await told(_uri(other))
 
 
 async def test_what_was_measured_at_one_instance_is_told_at_another(two_over_redis: list[Client]) -> None:
