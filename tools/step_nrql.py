@@ -1,17 +1,11 @@
 """A first NRQL statement for what a goal needs: one event type, its verified attributes, rows bounded."""
 
-import re
 from collections.abc import Mapping
-from typing import Final
 
 from tools.step_queries import ROWS
 from tools.step_queries import Matched
 from tools.step_queries import chosen_of
 from tools.step_queries import wants_lowest
-
-_METRIC: Final = "Metric/"
-"""How the names of metrics begin that are schemas of their own."""
-_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 
 def first_nrql(matched: Matched, question: str) -> str | None:
@@ -30,18 +24,17 @@ def first_nrql(matched: Matched, question: str) -> str | None:
 
 
 def _source(schema: str, values: Mapping[str, str]) -> str:
-    parts = [f"{_named(name)} = {_literal(value)}" for name, value in values.items()]
-    if schema.startswith(_METRIC):
-        parts = [f"metricName = {_literal(schema.removeprefix(_METRIC))}", *parts]
-        schema = "Metric"
+    from sources.newrelic.names import place_of  # noqa: PLC0415 - as below
+    from sources.nrql.text import literal  # noqa: PLC0415
+
+    place = place_of(schema)
+    parts = [] if place.metric is None else [f"metricName = {literal(place.metric)}"]
+    parts += [f"{_named(name)} = {literal(value)}" for name, value in values.items()]
     where = f" WHERE {' AND '.join(parts)}" if parts else ""
-    return f"FROM {_named(schema)}{where}"
+    return f"FROM {_named(place.event_type)}{where}"
 
 
 def _named(name: str) -> str:
-    return name if _PLAIN.fullmatch(name) else f"`{name}`"
+    from sources.nrql.text import name_text  # noqa: PLC0415 - a language that most servers are never asked in
 
-
-def _literal(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return name_text(name)

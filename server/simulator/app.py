@@ -48,7 +48,6 @@ KEY: Final = "NRAK-SIMULATED"
 PATH: Final = "/graphql"
 _THREADS: Final = 4
 _KEPT: Final = 10_000
-_OK: Final = 200
 _NO_KEY: Final[Mapping[str, Any]] = {"error": {"title": "No API key specified"}}
 _BAD_KEY: Final[Mapping[str, Any]] = {
     "errors": [{"message": "Bad API Key or no API Key provided", "extensions": {"error_code": "BAD_API_KEY"}}]

@@ -144,6 +144,9 @@ def hints(attributes: Sequence[Attribute], measured: Measured) -> Iterator[str]:
     for each, twin in better[:2]:
         share, of_twin = (1 - null_share(name, measured) for name in (each.name, twin))
         yield f"{each.name} is filled in {share:.1%} of the rows, {twin} in {of_twin:.1%}: prefer {name_text(twin)}."
+    if not all(_distinct(each, measured)[1] for each in attributes):
+        assumed = f"an error of {DISTINCT_ERROR:.0%} is assumed, since it tells none"
+        yield f"Distinct counts over {EXACT_DISTINCT} are New Relic's estimates; {assumed}."
 
 
 def is_numbers_text(look: Look) -> bool:
