@@ -120,7 +120,7 @@ class ListSchemas:
         end = place.offset + len(page)
         more = make_cursor(end, question=question, fingerprint=fingerprint) if end < len(ranked) else None
         explored = _explored(remembered)
-        asked = {key: count for each in found for key, count in each.asked.items()}
+        asked = _asked(found)
         answer = SchemasListed(
             sources=[each.source for each in found],
             schemas=[_listed(schema, score, explored, asked.get(_key(schema))) for schema, score in page],
@@ -154,7 +154,7 @@ async def _ranked(
     )
     goals = () if session is None else session.goals
     goal = " ".join(each.text for each in goals if each.status == "active")
-    asked = {key: count for each in found for key, count in each.asked.items()}
+    asked = _asked(found)
     if search:
         scores = normalised((await ports.vocabulary.index(every, ports.cache)).scores(search))
         return [pair for pair in _by_score(every, scores, asked) if pair[1]]
@@ -164,6 +164,10 @@ async def _ranked(
     public = [held for held in every if not held.own]
     scores = normalised((await ports.vocabulary.index(public, ports.cache)).steered(goal))
     return [*_by_score(public, scores, asked), *((held.schema, None) for held in every if held.own)]
+
+
+def _asked(found: Sequence[_Found]) -> dict[tuple[str, str], int]:
+    return {key: count for each in found for key, count in each.asked.items()}
 
 
 def _by_score(
@@ -216,7 +220,10 @@ def _hints(found: Sequence[_Found], search: str | None, total: int, *, moved: bo
         near = did_you_mean(nearest(search, public) or nearest(search, names))
         hints.append(f'No name or sampled value matches "{search}".{near} Omit search to see all {len(names)}.')
     if not names and all(each.source.status == "ok" for each in found):
-        hints.append("The configured places hold no readable schema; UDS_DATA names files or folders to offer.")
+        hints.append(
+            "The configured places hold no readable schema; UDS_DATA names files or folders to offer, NEW_RELIC_WINDOW how "
+            "far back New Relic is looked at."
+        )
     if moved:
         hints.append("The list changed since the cursor was made; start again without it.")
     if any(held.schema.fault for each in found for held in each.held):
