@@ -221,8 +221,8 @@ def _hints(found: Sequence[_Found], search: str | None, total: int, *, moved: bo
         hints.append(f'No name or sampled value matches "{search}".{near} Omit search to see all {len(names)}.')
     if not names and all(each.source.status == "ok" for each in found):
         hints.append(
-            "The configured places hold no readable schema; UDS_DATA names files or folders to offer, NEW_RELIC_WINDOW how "
-            "far back New Relic is looked at."
+            "The configured places hold no readable schema; UDS_DATA names files or folders to offer, "
+            "NEW_RELIC_WINDOW how far back New Relic is looked at."
         )
     if moved:
         hints.append("The list changed since the cursor was made; start again without it.")
